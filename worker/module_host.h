@@ -1,0 +1,53 @@
+/*
+ * Runs modules: built-in ones and plug-ins (dlopen), each line a fulfill_call with the host's functions.
+ * Called by stage_fulfill; sees upstreams, never Redis or RabbitMQ.
+ */
+#ifndef FULFILLD_WORKER_MODULE_HOST_H
+#define FULFILLD_WORKER_MODULE_HOST_H
+
+#include "worker/order.h"
+#include "worker/upstream.h"
+#include "worker/verdict.h"
+
+struct module_host;
+
+/**
+ * Loads built-ins, [module NAME] sections and plug-ins of plugins.directory; checks every [modules] entry.
+ * NULL with ret_fault: an unusable or too new plug-in, an unknown module name: says which and what is known.
+ */
+struct module_host *module_host_new(struct loop *loop, const struct settings *settings,
+                                    struct upstream *const *upstreams, size_t upstream_count,
+                                    struct fault *ret_fault);
+void module_host_free(struct module_host *host);
+
+struct line_run;
+typedef void line_run_fn(struct line_run *run);
+
+/* One line on its way through its module. Embedded; stays put until done. */
+struct line_run {
+    line_run_fn *done;             /* exactly once, later; the outcome is in *outcome */
+    struct module_host *host;
+    /* in: all borrowed, valid until done */
+    const struct order *order;
+    const struct order_line *line;
+    struct line_outcome *outcome;  /* in: state so far (look_first, doubtful, result_json); out: what became of it */
+    bool refund;
+    bool look_first;               /* of the whole claim (doubtful) */
+    int64_t generation, attempt;
+    int64_t idempotency_generation; /* generation the idempotency key is made of */
+    const char *traceparent;       /* NULL = none */
+    int64_t timeout_ms;            /* the host cancels the call after this and ends it as module_error, RETRY, look_first */
+    struct fulfill_call *call;     /* the host's */
+    bool in_flight;
+};
+
+/**
+ * Plans and runs a line: product class → module (none: no_module), quantity, supports(), admission by the
+ * module's upstream (postponed: outcome LINE_OPEN/unchanged with ran = false and wait_until_ms), the module,
+ * the report to the breaker. A refund of a line whose module needs nothing completes.
+ */
+void line_run_start(struct module_host *host, struct line_run *run, line_run_fn *done);
+/** done() still comes; the line's outcome says look_first where a request may have been sent. */
+void line_run_cancel(struct line_run *run);
+
+#endif

@@ -1,0 +1,55 @@
+/*
+ * What became of a line in one run, and what becomes of the whole item: the data that the stages hand on.
+ * Pure. Line outcomes come from module_host, decisions from retry_policy.
+ */
+#ifndef FULFILLD_WORKER_VERDICT_H
+#define FULFILLD_WORKER_VERDICT_H
+
+#include "fulfill/module.h"
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+enum line_state {
+    LINE_OPEN,      /* not run in this generation yet, or postponed: its upstream is not asked now */
+    LINE_COMPLETE,  /* fulfilled; of a refund: revoked */
+    LINE_REFUNDED,  /* of a fulfilment: a refund came first; counts as finished */
+    LINE_FAILED,    /* failed, may be tried again */
+    LINE_FINAL      /* failed for good in this generation */
+};
+
+enum { LINE_MESSAGE_BYTES = 501, LINE_REASON_BYTES = 32, LINE_MODULE_BYTES = 33 };
+
+/* One line's state: kept in Redis between attempts, carried by copies, told in events. */
+struct line_outcome {
+    int64_t id;
+    enum line_state state;
+    enum fulfill_status status;             /* of a failed line: which of the four errors */
+    char reason[LINE_REASON_BYTES];         /* "" = none */
+    char message[LINE_MESSAGE_BYTES];
+    int http_status;
+    char module[LINE_MODULE_BYTES];         /* "" = none */
+    char *result_json;                      /* owned; NULL = none */
+    bool look_first;                        /* an earlier attempt may have had its effect */
+    int doubtful;                           /* RETRY_FEW answers so far in this generation */
+    /* of this run only: */
+    bool ran;                               /* an upstream was asked, or the module decided */
+    bool costs_attempt;
+    enum fulfill_decision decision;
+    int64_t wait_until_ms;                  /* wall clock, ms: not before this; 0 = policy decides */
+};
+
+/* The event's word for a line: "Complete", "Fulfillment Server Error", "Refunded", "Revocation Error" … */
+const char *line_status_text(const struct line_outcome *line, bool refund);
+
+/* Lines as JSON text and back, for Redis (`all`) and for the x-fulfillment-lines header (finished ones). */
+json_t *line_outcomes_to_json(const struct line_outcome *lines, size_t count, bool finished_only);
+/* Reads what line_outcomes_to_json wrote into the lines of the same id; ignores others and bad rows. */
+void line_outcomes_merge(struct line_outcome *lines, size_t count, const json_t *array, bool same_generation);
+void line_outcomes_free(struct line_outcome *lines, size_t count);
+
+/* What the pipeline does with the item after a run. */
+enum item_verdict { ITEM_COMPLETE, ITEM_RETRY, ITEM_DEAD };
+
+#endif
