@@ -90,7 +90,9 @@ struct fulfill_request {
     size_t header_count;
     const char *body;            /* NULL = none */
     size_t body_length;
-    uint32_t credentials;        /* FULFILL_WITH_…; 0 = whatever the upstream has */
+    uint32_t credentials;        /* FULFILL_WITH_…: those of them that are configured, and at least one must be,
+                                    else the exchange ends as FULFILL_NO_CREDENTIALS; 0 = whatever the upstream
+                                    has, which may be none */
 };
 
 enum { FULFILL_WITH_API_KEY = 1, FULFILL_WITH_TOKEN = 2 };
@@ -98,7 +100,7 @@ enum { FULFILL_WITH_API_KEY = 1, FULFILL_WITH_TOKEN = 2 };
 struct fulfill_answer {
     uint32_t size;
     enum fulfill_transport transport;
-    int status;                  /* with FULFILL_ANSWERED */
+    int status;                  /* with FULFILL_ANSWERED; with FULFILL_TOKEN_…: the token endpoint's, 0 = none */
     const char *body;            /* NUL-terminated, at most 1 MiB */
     size_t body_length;
     int64_t retry_after_s;       /* -1 = no such header */
@@ -134,6 +136,14 @@ enum fulfill_health {
     FULFILL_HEALTH_BAD      /* counts towards opening the breaker */
 };
 
+/* Whether what was asked for may be there although the line did not end well. */
+enum fulfill_look {
+    FULFILL_LOOK_NO,
+    FULFILL_LOOK_NEXT,     /* an answer was lost: the next attempt must look before it writes */
+    FULFILL_LOOK_NOW       /* from judge() only: look in this very attempt, if the module can; as a result's
+                              look_first it counts as FULFILL_LOOK_NEXT */
+};
+
 struct fulfill_result {
     uint32_t size;               /* sizeof(struct fulfill_result) */
     enum fulfill_decision decision;
@@ -143,9 +153,12 @@ struct fulfill_result {
     const char *message;         /* the upstream's words for a person; copied, repaired to UTF-8, cut at 500 bytes */
     int http_status;             /* 0 = none */
     int64_t retry_after_s;       /* with FULFILL_WAIT; -1 = unknown */
-    int look_first;              /* 1: the effect may be there; the next attempt must look before writing */
+    int look_first;              /* enum fulfill_look */
     const char *result_json;     /* JSON object kept with the line and sent in the event, e.g. {"uuid": …}; or NULL */
 };
+
+/* What an exchange was for; the rows of docs/failures.md differ by it. */
+enum fulfill_operation { FULFILL_OPERATION_FULFILL, FULFILL_OPERATION_REFUND, FULFILL_OPERATION_LOOKUP };
 
 enum fulfill_log_level { FULFILL_LOG_DEBUG, FULFILL_LOG_INFO, FULFILL_LOG_WARNING, FULFILL_LOG_ERROR };
 
@@ -183,6 +196,21 @@ struct fulfill_host {
     void (*count)(const struct fulfill_call *call, const char *event, uint64_t n);
     /** Microseconds since 1970. */
     int64_t (*now_us)(void);
+    /**
+     * What the host's table (docs/failures.md) says of an answer; nothing is finished yet. The module may change
+     * the result before it hands it to finish().
+     * @param answer      NULL when nothing was asked
+     * @param finding     what the module itself saw, a word of the table's built-in rows; NULL = nothing special
+     * @param ret_result  filled; `message` stays valid until the next judge() of this call
+     */
+    void (*judge)(struct fulfill_call *call, enum fulfill_operation operation, const struct fulfill_answer *answer,
+                  const char *finding, struct fulfill_result *ret_result);
+    /** The index-th key and value of the module's section. 1, or 0 behind the last. */
+    int (*option_at)(const struct fulfill_call *call, size_t index, const char **ret_key, const char **ret_value);
+    /** The contents of the file that the option `key` names (read at start, the last line end cut off), or NULL. */
+    const char *(*secret)(const struct fulfill_call *call, const char *key);
+    /** HMAC-SHA256 as 64 lower-case hex digits and a NUL. 0, or -1 (then ret_hex is "") when it failed. */
+    int (*hmac_sha256)(const void *key, size_t key_length, const void *data, size_t data_length, char ret_hex[65]);
 };
 
 struct fulfill_module {
