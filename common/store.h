@@ -22,7 +22,7 @@ struct store_options {
     const char *uri;         /* redis://[user[:password]@]host:port/db or redis+unix:///path?db=0 */
     const char *username;    /* NULL = none; over the URI's */
     const char *password;    /* NULL = none; over the URI's */
-    int64_t timeout_ms;      /* deadline of every operation and of each connect step */
+    int64_t timeout_ms;      /* > 0; deadline of every operation and of each connect step */
     const struct store_script *scripts; /* borrowed for ever */
     size_t script_count;
 };
@@ -34,7 +34,7 @@ typedef void store_state_fn(void *context, bool up, const struct fault *fault);
 struct store *store_open(struct loop *loop, const struct store_options *options, store_state_fn *on_state,
                          void *context, struct fault *ret_fault);
 bool store_up(const struct store *store);
-/** Ends all operations with ERR_CANCELED, closes the link, and frees once the loop is done with it. */
+/** Ends all operations with ERR_CANCELED, closes the link, and frees once the loop is done with it. NULL is fine. */
 void store_close(struct store *store);
 
 /* ---- replies: borrowed for the duration of done() ---- */
@@ -70,6 +70,7 @@ struct store_op {
     struct store *store;
     struct store_op *prev, *next;
     int64_t deadline_ms;
+    size_t skip;            /* answers of operations that left early, to be thrown away before ours */
     const struct store_script *script;
     char *command;          /* the formatted command, for a repeat after NOSCRIPT; freed before done */
     size_t command_length;
