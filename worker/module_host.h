@@ -26,6 +26,7 @@ typedef void line_run_fn(struct line_run *run);
 /* One line on its way through its module. Embedded; stays put until done. */
 struct line_run {
     line_run_fn *done;             /* exactly once, later; the outcome is in *outcome */
+    void *owner;                   /* the caller's; the host does not look at it */
     struct module_host *host;
     /* in: all borrowed, valid until done */
     const struct order *order;
