@@ -30,9 +30,10 @@ struct line_outcome {
     char message[LINE_MESSAGE_BYTES];
     int http_status;
     char module[LINE_MODULE_BYTES];         /* "" = none */
-    char *result_json;                      /* owned; NULL = none */
+    char *result_json;                      /* owned; a JSON object, checked by who sets it; NULL = none */
     bool look_first;                        /* an earlier attempt may have had its effect */
-    int doubtful;                           /* RETRY_FEW answers so far in this generation */
+    int doubtful;                           /* RETRY_FEW answers so far in this generation; counted by
+                                               retry_decide() alone */
     /* of this run only: */
     bool ran;                               /* an upstream was asked, or the module decided */
     bool costs_attempt;
@@ -40,13 +41,30 @@ struct line_outcome {
     int64_t wait_until_ms;                  /* wall clock, ms: not before this; 0 = policy decides */
 };
 
-/* The event's word for a line: "Complete", "Fulfillment Server Error", "Refunded", "Revocation Error" … */
+/* Nothing more is to be done for the line: complete, or a refund came first. */
+bool line_finished(const struct line_outcome *line);
+
+/*
+ * The event's word for a line: "Complete", "Fulfillment Server Error", "Refunded", "Revocation Error" …
+ * An open line keeps the word for its last failure; one that never ran is "Open".
+ */
 const char *line_status_text(const struct line_outcome *line, bool refund);
 
-/* Lines as JSON text and back, for Redis (`all`) and for the x-fulfillment-lines header (finished ones). */
+/**
+ * Lines as a JSON array, for Redis (all) and for the x-fulfillment-lines header (finished ones only).
+ * @return the caller's reference; NULL = out of memory
+ */
 json_t *line_outcomes_to_json(const struct line_outcome *lines, size_t count, bool finished_only);
-/* Reads what line_outcomes_to_json wrote into the lines of the same id; ignores others and bad rows. */
+
+/**
+ * Reads what line_outcomes_to_json() wrote into the lines of the same id. Rows that are not ours or not
+ * sound are ignored (the header comes from outside), and a finished line is never undone. With
+ * same_generation false an unfinished row opens its line anew: its failure stays as the last known word,
+ * look_first stays, what counts towards giving up does not.
+ */
 void line_outcomes_merge(struct line_outcome *lines, size_t count, const json_t *array, bool same_generation);
+
+/** Frees what the lines own; the array itself stays the caller's. */
 void line_outcomes_free(struct line_outcome *lines, size_t count);
 
 /* What the pipeline does with the item after a run. */

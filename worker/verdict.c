@@ -1,0 +1,264 @@
+/*
+ * What is known of a line: its word in the event, and its form in Redis and in the x-fulfillment-lines
+ * header. Decides how much of a row from outside may be believed; what becomes of lines is retry_policy's.
+ * Called by the stages (merge before a run, to_json after it) and by event.c.
+ */
+#include "worker/verdict.h"
+
+#include "common/scope.h"
+#include "common/text.h"
+
+#include <ctype.h>
+
+/* The names are stored: they never change their meaning. */
+static const char *const state_names[] = {
+    [LINE_OPEN] = "open",
+    [LINE_COMPLETE] = "complete",
+    [LINE_REFUNDED] = "refunded",
+    [LINE_FAILED] = "failed",
+    [LINE_FINAL] = "final",
+};
+
+static const char *const status_names[] = {
+    [FULFILL_STATUS_COMPLETE] = "complete",
+    [FULFILL_STATUS_CONFIGURATION] = "configuration",
+    [FULFILL_STATUS_NETWORK] = "network",
+    [FULFILL_STATUS_TIMEOUT] = "timeout",
+    [FULFILL_STATUS_SERVER] = "server",
+};
+
+enum { MAX_DOUBTFUL = 1000000, UNKNOWN_NAME = -1 };
+
+bool line_finished(const struct line_outcome *line)
+{
+    return line->state == LINE_COMPLETE || line->state == LINE_REFUNDED;
+}
+
+static const char *error_text(enum fulfill_status status)
+{
+    switch (status) {
+    case FULFILL_STATUS_CONFIGURATION:
+        return "Fulfillment Configuration Error";
+    case FULFILL_STATUS_NETWORK:
+        return "Fulfillment Network Error";
+    case FULFILL_STATUS_TIMEOUT:
+        return "Fulfillment Timeout Error";
+    case FULFILL_STATUS_COMPLETE: /* a module's nonsense: failed and complete */
+    case FULFILL_STATUS_SERVER:
+        break;
+    }
+    return "Fulfillment Server Error";
+}
+
+const char *line_status_text(const struct line_outcome *line, bool refund)
+{
+    switch (line->state) {
+    case LINE_COMPLETE:
+        return "Complete";
+    case LINE_REFUNDED:
+        return refund ? "Complete" : "Refunded";
+    case LINE_OPEN:
+        if (!line->reason[0])
+            return "Open";
+        break;
+    case LINE_FAILED:
+    case LINE_FINAL:
+        break;
+    }
+    return refund ? "Revocation Error" : error_text(line->status);
+}
+
+/* ---- out ---- */
+
+/* Adds a text unless it is empty; whatever its bytes, what is stored is valid. */
+static int set_text(json_t *row, const char *key, const char *text)
+{
+    char clean[LINE_MESSAGE_BYTES];
+
+    if (!text[0])
+        return 0;
+    text_utf8_copy(clean, sizeof(clean), text, strlen(text));
+    return json_object_set_new(row, key, json_string(clean));
+}
+
+static int set_result(json_t *row, const char *result_json)
+{
+    json_t *result;
+
+    if (!result_json)
+        return 0;
+    result = json_loads(result_json, JSON_REJECT_DUPLICATES, NULL);
+    if (!json_is_object(result)) {
+        json_decref(result);
+        return 0;
+    }
+    return json_object_set_new(row, "result", result);
+}
+
+/* What a failed or open line has beyond what a finished one keeps. */
+static int set_failure(json_t *row, const struct line_outcome *line)
+{
+    int failed = set_text(row, "reason", line->reason) | set_text(row, "message", line->message);
+
+    if (line->reason[0])
+        failed |= json_object_set_new(row, "status", json_string(status_names[line->status]));
+    if (line->http_status != 0)
+        failed |= json_object_set_new(row, "http_status", json_integer(line->http_status));
+    if (line->look_first)
+        failed |= json_object_set_new(row, "look_first", json_true());
+    if (line->doubtful > 0)
+        failed |= json_object_set_new(row, "doubtful", json_integer(line->doubtful));
+    return failed;
+}
+
+static json_t *line_to_json(const struct line_outcome *line)
+{
+    json_t *row = json_object();
+    int failed;
+
+    if (!row)
+        return NULL;
+    failed = json_object_set_new(row, "id", json_integer(line->id));
+    failed |= json_object_set_new(row, "state", json_string(state_names[line->state]));
+    failed |= set_text(row, "module", line->module);
+    failed |= set_result(row, line->result_json);
+    if (!line_finished(line))
+        failed |= set_failure(row, line);
+    if (failed) {
+        json_decref(row);
+        return NULL;
+    }
+    return row;
+}
+
+json_t *line_outcomes_to_json(const struct line_outcome *lines, size_t count, bool finished_only)
+{
+    json_t *array = json_array();
+
+    for (size_t i = 0; array && i < count; i++) {
+        if (finished_only && !line_finished(&lines[i]))
+            continue;
+        /* Takes the row over, and refuses NULL. */
+        if (json_array_append_new(array, line_to_json(&lines[i])) != 0) {
+            json_decref(array);
+            return NULL;
+        }
+    }
+    return array;
+}
+
+/* ---- in ---- */
+
+static int find_name(const char *const *names, size_t count, const char *name)
+{
+    for (size_t i = 0; name && i < count; i++) {
+        if (strcmp(names[i], name) == 0)
+            return (int)i;
+    }
+    return UNKNOWN_NAME;
+}
+
+static void get_text(const json_t *row, const char *key, char *out, size_t size)
+{
+    const json_t *value = json_object_get(row, key);
+
+    text_utf8_copy(out, size, json_is_string(value) ? json_string_value(value) : "",
+                   json_is_string(value) ? json_string_length(value) : 0);
+}
+
+static int get_number(const json_t *row, const char *key, int low, int high)
+{
+    json_int_t value = json_integer_value(json_object_get(row, key));
+
+    return value >= low && value <= high ? (int)value : 0;
+}
+
+/* A code goes into metrics and documents unescaped: words of ours look like this, others are dropped. */
+static void get_reason(const json_t *row, char *out)
+{
+    get_text(row, "reason", out, LINE_REASON_BYTES);
+    for (const char *at = out; *at; at++) {
+        if (!islower((unsigned char)*at) && !isdigit((unsigned char)*at) && *at != '_') {
+            out[0] = '\0';
+            return;
+        }
+    }
+}
+
+static void merge_result(struct line_outcome *line, const json_t *result)
+{
+    char *text;
+
+    if (!json_is_object(result))
+        return;
+    text = json_dumps(result, JSON_COMPACT);
+    if (!text)
+        return;
+    free(line->result_json);
+    line->result_json = text;
+}
+
+static void merge_failure(struct line_outcome *line, const json_t *row, bool same_generation)
+{
+    int status = find_name(status_names, ARRAY_LEN(status_names), json_string_value(json_object_get(row, "status")));
+    int doubtful = get_number(row, "doubtful", 0, MAX_DOUBTFUL);
+
+    line->status = status == UNKNOWN_NAME ? FULFILL_STATUS_SERVER : (enum fulfill_status)status;
+    get_reason(row, line->reason);
+    get_text(row, "message", line->message, sizeof(line->message));
+    line->http_status = get_number(row, "http_status", 100, 599);
+    /* Once in doubt, always in doubt until somebody has looked. */
+    line->look_first = line->look_first || json_is_true(json_object_get(row, "look_first"));
+    if (same_generation && doubtful > line->doubtful)
+        line->doubtful = doubtful;
+}
+
+static void merge_row(struct line_outcome *line, const json_t *row, bool same_generation)
+{
+    int state = find_name(state_names, ARRAY_LEN(state_names), json_string_value(json_object_get(row, "state")));
+
+    if (state == UNKNOWN_NAME || line_finished(line))
+        return;
+    line->state = (enum line_state)state;
+    get_text(row, "module", line->module, sizeof(line->module));
+    merge_result(line, json_object_get(row, "result"));
+    if (line_finished(line)) {
+        line->status = FULFILL_STATUS_COMPLETE;
+        line->reason[0] = line->message[0] = '\0';
+        line->http_status = 0;
+        return;
+    }
+    if (!same_generation)
+        line->state = LINE_OPEN;
+    merge_failure(line, row, same_generation);
+}
+
+void line_outcomes_merge(struct line_outcome *lines, size_t count, const json_t *array, bool same_generation)
+{
+    size_t next = 0; /* rows come in the order of the lines: look there first */
+
+    for (size_t i = 0; i < json_array_size(array); i++) {
+        const json_t *row = json_array_get(array, i);
+        const json_t *id = json_object_get(row, "id");
+
+        if (!json_is_integer(id))
+            continue;
+        for (size_t tried = 0; tried < count; tried++) {
+            size_t at = (next + tried) % count;
+
+            if (lines[at].id == json_integer_value(id)) {
+                merge_row(&lines[at], row, same_generation);
+                next = at + 1;
+                break;
+            }
+        }
+    }
+}
+
+void line_outcomes_free(struct line_outcome *lines, size_t count)
+{
+    for (size_t i = 0; lines && i < count; i++) {
+        free(lines[i].result_json);
+        lines[i].result_json = NULL;
+    }
+}
