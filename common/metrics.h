@@ -1,0 +1,83 @@
+/*
+ * Counters, gauges and histograms from rows of a table, in memory that the processes of one pool share: one
+ * slot a process, one writer a slot, no locks. The master reads all slots and writes Prometheus text.
+ *
+ * The table of fulfilld is worker/metrics.def (ids and labels: worker/metric_rows.h). Until metrics_attach()
+ * every call below does nothing, so that sub-commands and unit tests need no region.
+ */
+#ifndef FULFILLD_COMMON_METRICS_H
+#define FULFILLD_COMMON_METRICS_H
+
+#include "common/text.h"
+
+#include <stdio.h>
+
+enum metric_kind {
+    METRIC_COUNTER,
+    METRIC_COUNTER_MS,   /* counts milliseconds, shown as seconds */
+    METRIC_GAUGE,
+    METRIC_GAUGE_MS,     /* set in milliseconds, shown as seconds */
+    METRIC_HISTOGRAM     /* observed in milliseconds, shown as seconds */
+};
+
+/* How a gauge's slots become one value. Counters and histograms are summed. */
+enum metric_merge { METRIC_SUM, METRIC_MAX };
+
+struct metric_row {
+    enum metric_kind kind;
+    const char *name;          /* without the prefix "fulfilld_" */
+    enum metric_merge merge;
+    const char *label;         /* NULL = none */
+    const char *const *values; /* of the label */
+    size_t value_count;        /* 0 without a label */
+    const char *doc;           /* one sentence */
+};
+
+/* Words of a slot that are no metric: what the master wants to know of a worker. Meaning: worker/metric_rows.h. */
+enum { METRICS_WORD_COUNT = 16 };
+
+/** Names the table, once, before all else. Borrowed for ever. */
+void metrics_table(const struct metric_row *rows, size_t count);
+
+/** Bytes a region for so many slots takes. */
+size_t metrics_region_bytes(size_t slot_count);
+
+/** Lays out a region (zeroed memory, 64-byte aligned, e.g. mmap of a memfd). For the master, once. */
+void metrics_format(void *region, size_t slot_count);
+
+/**
+ * Takes a slot of a region as this process's own. Its counters go on from where the last owner left them.
+ * @return ERR_MALFORMED when the region was laid out by another version or for fewer slots
+ */
+MUST_CHECK enum err metrics_attach(void *region, size_t region_bytes, size_t slot);
+/** Forgets the region (before it is unmapped). */
+void metrics_detach(void);
+
+/* ---- the owner of a slot; `label` is the position of the label's value, 0 without a label ---- */
+
+void metrics_add(size_t metric, size_t label, int64_t count);
+void metrics_set(size_t metric, size_t label, int64_t value);
+void metrics_observe_ms(size_t metric, size_t label, int64_t elapsed_ms);
+/** Says "my loop turns", with loop_now_ms(): the clock is the machine's, so that others may compare. */
+void metrics_beat(int64_t now_ms);
+void metrics_word_set(size_t word, int64_t value);
+
+/* ---- the master; valid while attached ---- */
+
+/** When a slot beat last, 0 = not since its reset. */
+int64_t metrics_slot_beat_ms(size_t slot);
+int64_t metrics_slot_word(size_t slot, size_t word);
+/** A slot's own value of a metric: a counter, a gauge, or how often a histogram was observed. */
+int64_t metrics_slot_value(size_t slot, size_t metric, size_t label);
+/** After a process is gone: beat, words and gauges to 0; counters and histograms stay. */
+void metrics_slot_reset(size_t slot);
+
+/** Appends all metrics over all slots in Prometheus' text format, version 0.0.4. */
+void metrics_render(struct text *out);
+
+/** The reference of the table: one line a metric. */
+void metrics_print_reference(FILE *out);
+/** The same as Markdown: docs/metrics.md. */
+void metrics_print_markdown(FILE *out);
+
+#endif
