@@ -1,0 +1,1 @@
+"""Starts and drives the real servers that integration tests run against."""
