@@ -17,13 +17,14 @@ struct event_facts {
     enum order_action action;
     const char *refund_number;         /* NULL = none */
     const char *item_id;               /* "" for invalid */
-    const char *distinguish;           /* extra part of the id where outcome alone is not enough; NULL = none */
+    const char *distinguish;           /* extra part of the id where outcome alone is not enough (a message id, a
+                                          count of waits), any bytes; NULL = none */
     int64_t sequence;
     int64_t generation, attempt;
     bool order_complete;               /* every line that is known is finished (refund: of the refund) */
     bool no_status;                    /* outcome invalid: status null, no lines */
     int64_t time_us;                   /* wall clock */
-    int64_t next_attempt_ms;           /* wall clock; 0 = none */
+    int64_t next_attempt_ms;           /* wall clock, told in whole seconds, not later; 0 = none */
     const char *traceparent;           /* NULL = none */
     const struct order *order;         /* NULL with no_status */
     const struct line_outcome *lines;  /* parallel to order->lines */
@@ -39,7 +40,11 @@ struct event {
     size_t length;
 };
 
-/** Builds the event; OK or ERR_NOMEM. event_fini() frees. */
+/**
+ * Builds the event. All texts are borrowed for the call; what is not UTF-8 in them is repaired. The id is
+ * printable and the same for the same facts, whatever the time, sequence and lines.
+ * @return OK or ERR_NOMEM, then *ret_event is untouched; event_fini() frees
+ */
 MUST_CHECK enum err event_build(const struct event_facts *facts, struct event *ret_event);
 void event_fini(struct event *event);
 const char *event_outcome_name(enum event_outcome outcome);
