@@ -1,0 +1,1 @@
+"""Oscar's basket app whose form checks the learner a buyer names."""

@@ -1,0 +1,1 @@
+"""The shop's public ways in: the link by SKU, and the REST endpoint."""
