@@ -187,13 +187,36 @@ static enum err add_ignored(struct job *job, const struct claim_result *result)
     return publishing_add_event(job, &facts);
 }
 
+/* A person's word that started this generation is answered with `requeued`; the outcome follows it. */
+static enum err add_requeued(struct job *job)
+{
+    struct event_facts facts = {
+        .outcome = EVENT_REQUEUED,
+        .order_number = job->order->number,
+        .action = job->order->action,
+        .refund_number = job->order->refund_number,
+        .item_id = job->order->item_id,
+        .sequence = job->claim.started_sequence,
+        .generation = job->claim.generation,
+        .time_us = loop_wall_us(job->worker->loop),
+        .traceparent = job->traceparent,
+        .order = job->order,
+        .lines = job->lines,
+    };
+
+    return publishing_add_event(job, &facts);
+}
+
 static enum err answer(struct job *job, const struct claim_result *result)
 {
+    enum err err;
+
     switch (result->verdict) {
     case CLAIM_RUN:
     case CLAIM_CRASHED:
         take_claim(job, result);
-        return take_lines(job, result);
+        err = take_lines(job, result);
+        return err == OK && result->started ? add_requeued(job) : err;
     case CLAIM_DONE:
         return add_stored(job, result, false);
     case CLAIM_REPEAT:

@@ -145,26 +145,6 @@ static enum err describe(struct job *job)
     return err;
 }
 
-/* A person's word that started this generation is answered with `requeued`, before the outcome. */
-static enum err add_requeued(struct job *job)
-{
-    struct event_facts facts = {
-        .outcome = EVENT_REQUEUED,
-        .order_number = job->order->number,
-        .action = job->order->action,
-        .refund_number = job->order->refund_number,
-        .item_id = job->order->item_id,
-        .sequence = job->claim.started_sequence,
-        .generation = job->claim.generation,
-        .time_us = loop_wall_us(job->worker->loop),
-        .traceparent = job->traceparent,
-        .order = job->order,
-        .lines = job->lines,
-    };
-
-    return publishing_add_event(job, &facts);
-}
-
 static void log_outcome(const struct job *job)
 {
     const struct line_outcome *line = first_failed(job);
@@ -266,14 +246,11 @@ void stage_record(struct job *job)
     struct fault nomem = fault_of(ERR_NOMEM);
     enum err err = OK;
 
-    publishing_reset(job);
     if (!job->decided) {
         decide(job);
         job->decided = true;
         err = describe(job);
     }
-    if (err == OK && job->claim.started)
-        err = add_requeued(job);
     if (err == OK)
         err = record(job);
     if (err != OK) {

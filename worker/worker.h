@@ -21,6 +21,7 @@ enum { WORKER_MAX_HOLD_MS = 9 * 60 * 1000 };
 struct worker {
     const struct settings *settings;  /* borrowed */
     int slot;
+    char owner[128];                  /* host/pid/slot: of leases and connections */
     bool solo;                        /* takes the solo queue only, one order at a time */
     struct loop *loop;
     struct store *store;
@@ -37,6 +38,8 @@ struct worker {
     size_t job_count;
 
     bool topology_ready;              /* declared (or checked) since the publishing link came up */
+    bool topology_refused;            /* the broker said no: tried again with the next connection */
+    struct store_op eviction_op;      /* CONFIG GET maxmemory-policy, after each connect */
     bool draining;
     bool stopped;
     struct loop_signal *signals[2];

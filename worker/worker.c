@@ -1,0 +1,289 @@
+/*
+ * One worker process: opens the links, turns deliveries into jobs, takes work only while everything that a
+ * job needs is there, and stops in two phases. What happens to a job is the pipeline's affair.
+ * Called by main() as `fulfilld worker`; the supervisor starts and replaces it.
+ */
+#include "worker/worker.h"
+
+#include "common/log.h"
+#include "common/metrics.h"
+#include "worker/pipeline.h"
+#include "worker/scripts.h"
+#include "worker/worker_open.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <unistd.h>
+
+enum {
+    TICK_MS = 500,
+    EXIT_GRACE_MS = 3000,               /* after drain_timeout: to record and publish what was cancelled */
+    MAX_BODY_BYTES = 128 * 1024 * 1024  /* RabbitMQ's own limit: nothing it delivers is too large to be kept */
+};
+
+static void stop_if_idle(struct worker *worker);
+
+void worker_name(const struct worker *worker, const char *role, char *ret_name)
+{
+    snprintf(ret_name, 192, "%s.%s", worker->settings->amqp_prefix, role);
+}
+
+void worker_count_claim(enum claim_verdict verdict)
+{
+    metrics_add(METRIC_deliveries_total, (unsigned)verdict, 1);
+}
+
+/* ---- work ---- */
+
+static void on_delivery(void *context, struct delivery delivery, struct message *take_message)
+{
+    struct worker *worker = context;
+    struct job *job = job_new(worker, delivery, take_message, worker->solo);
+
+    if (!job) { /* out of memory: the broker keeps it, and gives it again when we have a lease on life */
+        message_fini(take_message);
+        broker_requeue(worker->broker, delivery);
+        return;
+    }
+    job->next = worker->jobs;
+    if (worker->jobs)
+        worker->jobs->prev = job;
+    worker->jobs = job;
+    worker->job_count++;
+    pipeline_start(job);
+}
+
+void worker_job_done(struct worker *worker, struct job *job)
+{
+    metrics_observe_ms(METRIC_order_seconds, 0, loop_now_ms(worker->loop) - job->arrived_ms);
+    if (job->prev)
+        job->prev->next = job->next;
+    else
+        worker->jobs = job->next;
+    if (job->next)
+        job->next->prev = job->prev;
+    worker->job_count--;
+    stop_if_idle(worker);
+}
+
+/* The earliest moment at which an upstream takes work again; 0 when one does now (or none is configured). */
+static int64_t upstreams_closed_until_ms(const struct worker *worker)
+{
+    int64_t earliest = 0;
+
+    for (size_t i = 0; i < worker->upstream_count; i++) {
+        int64_t until = upstream_closed_until_ms(worker->upstreams[i]);
+
+        if (until == 0)
+            return 0;
+        if (earliest == 0 || until < earliest)
+            earliest = until;
+    }
+    return earliest;
+}
+
+void worker_gate(struct worker *worker)
+{
+    int64_t now_ms = loop_wall_us(worker->loop) / 1000;
+    int64_t closed_until = upstreams_closed_until_ms(worker);
+    bool open = !worker->draining && worker->topology_ready && store_up(worker->store) &&
+                broker_up(worker->broker, BROKER_PUBLISHING) && !broker_blocked(worker->broker);
+
+    if (closed_until > now_ms) {
+        open = false;
+        loop_timer_start(&worker->open_timer, closed_until - now_ms);
+    }
+    if (worker->consumer)
+        broker_consumer_pause(worker->consumer, !open);
+}
+
+static void on_open_timer(struct loop_timer *timer)
+{
+    worker_gate(container_of(timer, struct worker, open_timer));
+}
+
+static void on_tick(struct loop_timer *timer)
+{
+    struct worker *worker = container_of(timer, struct worker, tick);
+
+    loop_timer_start(timer, TICK_MS);
+    metrics_beat(loop_now_ms(worker->loop));
+    metrics_set(METRIC_jobs_in_flight, 0, (int64_t)worker->job_count);
+    worker_gate(worker);
+    pipeline_wake(worker);
+    pipeline_hand_back_held(worker, WORKER_MAX_HOLD_MS);
+}
+
+/* ---- links ---- */
+
+static void on_topology(struct topology_op *op, const struct fault *fault)
+{
+    struct worker *worker = container_of(op, struct worker, topology);
+
+    if (fault->code == OK) {
+        worker->topology_ready = true;
+        worker_gate(worker);
+    } else if (fault->code == ERR_CONFIG) {
+        log_error("topology.refused", "the broker refuses the topology: no work is taken until this is mended",
+                  LOG_STR("why", fault->detail));
+        worker->topology_refused = true; /* tried again with the next connection */
+    }
+}
+
+static void declare_topology(struct worker *worker)
+{
+    topology_declare_start(worker->broker, worker->settings->amqp_prefix, !worker->settings->amqp_declare,
+                           &worker->topology, on_topology);
+}
+
+static void on_broker_link(void *context, enum broker_link link, bool up, const struct fault *fault)
+{
+    struct worker *worker = context;
+    const char *name = link == BROKER_CONSUMING ? "consuming" : "publishing";
+
+    metrics_set(METRIC_link_up, link == BROKER_CONSUMING ? 0 : 1, up);
+    if (up)
+        log_info("broker.up", "connected to RabbitMQ", LOG_STR("link", name));
+    else if (!worker->draining)
+        log_warning("broker.down", "no link to RabbitMQ: no new work is taken until it is back",
+                    LOG_STR("link", name), LOG_STR("why", fault->detail));
+    if (link == BROKER_PUBLISHING && up)
+        declare_topology(worker);
+    else if (link == BROKER_PUBLISHING)
+        worker->topology_ready = false;
+    else if (!up)
+        pipeline_link_lost(worker);
+    worker_gate(worker);
+    pipeline_wake(worker);
+}
+
+static void on_broker_blocked(void *context, bool blocked, const char *reason)
+{
+    struct worker *worker = context;
+
+    if (blocked)
+        log_warning("broker.blocked", "RabbitMQ blocks publishers (alarm): no new work is taken",
+                    LOG_STR("why", reason));
+    else
+        log_info("broker.unblocked", "RabbitMQ takes messages again");
+    worker_gate(worker);
+    pipeline_wake(worker);
+}
+
+static void on_store_state(void *context, bool up, const struct fault *fault)
+{
+    struct worker *worker = context;
+
+    metrics_set(METRIC_link_up, 2, up);
+    if (up)
+        log_info("redis.up", "connected to Redis");
+    else if (!worker->draining)
+        log_warning("redis.down", "no link to Redis: no new work is taken until it is back",
+                    LOG_STR("why", fault->detail));
+    if (up)
+        worker_check_eviction(worker);
+    worker_gate(worker);
+    pipeline_wake(worker);
+}
+
+static void on_upstream_state(void *context, struct upstream *upstream)
+{
+    struct worker *worker = context;
+
+    worker_tell_upstreams(worker);
+    log_info("upstream.breaker", upstream_words(upstream), LOG_STR("upstream", upstream_name(upstream)));
+    worker_gate(worker);
+}
+
+/* ---- stopping ---- */
+
+static void close_all(struct worker *worker)
+{
+    if (worker->stopped)
+        return;
+    worker->stopped = true;
+    worker_close(worker);
+}
+
+static void stop_if_idle(struct worker *worker)
+{
+    if (worker->draining && worker->job_count == 0)
+        close_all(worker);
+}
+
+static void on_exit_timer(struct loop_timer *timer)
+{
+    struct worker *worker = container_of(timer, struct worker, exit_timer);
+
+    log_warning("worker.left", "some orders did not end in time; the broker hands them to another worker",
+                LOG_INT("orders", worker->job_count));
+    _exit(0);
+}
+
+static void on_drain_timer(struct loop_timer *timer)
+{
+    struct worker *worker = container_of(timer, struct worker, drain_timer);
+
+    pipeline_cancel_runs(worker);
+}
+
+static void on_signal(void *context, int signum)
+{
+    struct worker *worker = context;
+
+    (void)signum;
+    if (worker->draining)
+        _exit(0); /* a second one: at once; everything unacked is redelivered */
+    worker->draining = true;
+    worker_gate(worker);
+    pipeline_link_lost(worker); /* held jobs that nobody has claimed go back now */
+    loop_timer_start(&worker->drain_timer, worker->settings->worker_drain_timeout_ms);
+    loop_timer_start(&worker->exit_timer, worker->settings->worker_drain_timeout_ms + EXIT_GRACE_MS);
+    stop_if_idle(worker);
+}
+
+/* ---- start ---- */
+
+static const struct worker_callbacks callbacks = {
+    .broker = {.on_link = on_broker_link, .on_blocked = on_broker_blocked},
+    .on_store = on_store_state,
+    .on_upstream = on_upstream_state,
+    .on_signal = on_signal,
+};
+
+static bool start(struct worker *worker, struct fault *fault)
+{
+    char queue[192];
+
+    if (worker_open(worker, &callbacks, fault) != OK)
+        return false;
+    worker_name(worker, worker->solo ? "solo" : "orders", queue);
+    worker->consumer = broker_consume(worker->broker, queue,
+                                      worker->solo ? 1 : (uint16_t)worker->settings->worker_concurrency,
+                                      MAX_BODY_BYTES, on_delivery, worker);
+    if (!worker->consumer) {
+        *fault = fault_of(ERR_NOMEM);
+        return false;
+    }
+    broker_consumer_pause(worker->consumer, true);
+    loop_timer_init(&worker->tick, worker->loop, on_tick);
+    loop_timer_init(&worker->drain_timer, worker->loop, on_drain_timer);
+    loop_timer_init(&worker->exit_timer, worker->loop, on_exit_timer);
+    loop_timer_init(&worker->open_timer, worker->loop, on_open_timer);
+    loop_timer_start(&worker->tick, 0);
+    return true;
+}
+
+int worker_run(const struct settings *settings, int slot, bool solo)
+{
+    struct worker worker = {.settings = settings, .slot = slot, .solo = solo};
+    struct fault fault = fault_of(OK);
+
+    if (!start(&worker, &fault)) {
+        log_error("worker.failed", "the worker cannot start", LOG_STR("why", fault.detail));
+        return 1;
+    }
+    loop_run(worker.loop);
+    worker_free(&worker);
+    return 0;
+}

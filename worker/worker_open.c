@@ -1,0 +1,220 @@
+/*
+ * Opens what a worker stands on, in the order of dependence, and closes it in the other direction.
+ * Called by worker.c; `fulfilld worker --verify` opens all of it without running the loop, which proves that
+ * secrets, CA files and plug-ins can be used.
+ */
+#include "worker/worker_open.h"
+
+#include "common/log.h"
+#include "worker/scripts.h"
+#include "worker/shared.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { HEARTBEAT_S = 10, MAX_OUTPUT_BYTES = 64 * 1024 * 1024 };
+
+/* "host/pid/slot": unique among the processes of a pool, and of use to a person. */
+static void make_owner(struct worker *worker)
+{
+    char host[65] = "localhost";
+
+    gethostname(host, sizeof(host) - 1);
+    snprintf(worker->owner, sizeof(worker->owner), "%s/%d/%d", host, (int)getpid(), worker->slot);
+}
+
+static enum err read_secret(const char *path, char **ret_secret, struct fault *ret_fault)
+{
+    *ret_secret = NULL;
+    return path ? settings_read_secret(path, ret_secret, ret_fault) : OK;
+}
+
+static void forget_secret(char *secret)
+{
+    if (secret)
+        explicit_bzero(secret, strlen(secret));
+    free(secret);
+}
+
+static enum err open_store(struct worker *worker, store_state_fn *on_store, struct fault *ret_fault)
+{
+    const struct settings *settings = worker->settings;
+    char *password;
+    enum err err = read_secret(settings->redis_password_file, &password, ret_fault);
+    struct store_options options = {
+        .uri = settings->redis_uri,
+        .username = settings->redis_username,
+        .timeout_ms = settings->redis_timeout_ms,
+        .scripts = scripts_table,
+        .script_count = scripts_count,
+    };
+
+    if (err != OK)
+        return err;
+    options.password = password;
+    worker->store = store_open(worker->loop, &options, on_store, worker, ret_fault);
+    forget_secret(password);
+    return worker->store ? OK : ret_fault->code;
+}
+
+static enum err open_broker(struct worker *worker, const struct broker_events *events, struct fault *ret_fault)
+{
+    const struct settings *settings = worker->settings;
+    char *password;
+    enum err err = read_secret(settings->amqp_password_file, &password, ret_fault);
+    struct broker_options options = {
+        .uris = settings->amqp_uris,
+        .username = settings->amqp_username,
+        .connection_name = worker->owner,
+        .tls_ca_file = settings->amqp_tls_ca_file,
+        .tls_cert_file = settings->amqp_tls_cert_file,
+        .tls_key_file = settings->amqp_tls_key_file,
+        .tls_verify = settings->amqp_tls_verify,
+        .heartbeat_s = HEARTBEAT_S,
+        .consumes = true,
+        .publishes = true,
+        .max_output_bytes = MAX_OUTPUT_BYTES,
+    };
+
+    if (err != OK)
+        return err;
+    options.password = password;
+    worker->broker = broker_open(worker->loop, &options, events, worker, ret_fault);
+    forget_secret(password);
+    return worker->broker ? OK : ret_fault->code;
+}
+
+static enum err open_upstreams(struct worker *worker, upstream_state_fn *on_upstream, struct fault *ret_fault)
+{
+    const struct settings *settings = worker->settings;
+
+    worker->upstreams = calloc(settings->upstream_count, sizeof(*worker->upstreams));
+    if (!worker->upstreams) {
+        *ret_fault = fault_of(ERR_NOMEM);
+        return ERR_NOMEM;
+    }
+    for (size_t i = 0; i < settings->upstream_count; i++) {
+        if (!settings->upstreams[i].base_url)
+            continue;
+        worker->upstreams[worker->upstream_count] =
+            upstream_new(worker->loop, worker->store, settings->redis_prefix, &settings->upstreams[i], on_upstream,
+                         worker, ret_fault);
+        if (!worker->upstreams[worker->upstream_count])
+            return ret_fault->code;
+        worker->upstream_count++;
+    }
+    return OK;
+}
+
+static enum err open_ledger(struct worker *worker, struct fault *ret_fault)
+{
+    struct ledger_options options = {
+        .prefix = worker->settings->redis_prefix,
+        .owner = worker->owner,
+        .lease_ms = worker->settings->worker_lease_ms,
+        .keep_ms = worker->settings->redis_keep_ms,
+    };
+
+    worker->ledger = ledger_new(worker->store, &options);
+    if (!worker->ledger)
+        *ret_fault = fault_of(ERR_NOMEM);
+    return worker->ledger ? OK : ERR_NOMEM;
+}
+
+static void read_limits(struct worker *worker)
+{
+    const struct settings *settings = worker->settings;
+
+    worker->retry = (struct retry_limits){
+        .first_delay_ms = settings->retry_first_delay_ms,
+        .max_delay_ms = settings->retry_max_delay_ms,
+        .max_attempts = settings->retry_max_attempts,
+        .window_ms = settings->retry_window_ms,
+        .doubtful_attempts = settings->retry_doubtful_attempts,
+    };
+}
+
+enum err worker_open(struct worker *worker, const struct worker_callbacks *callbacks, struct fault *ret_fault)
+{
+    enum err err;
+
+    make_owner(worker);
+    read_limits(worker);
+    worker->loop = loop_new();
+    if (!worker->loop) {
+        *ret_fault = fault_of(ERR_NOMEM);
+        return ERR_NOMEM;
+    }
+    worker->signals[0] = loop_signal_new(worker->loop, SIGTERM, callbacks->on_signal, worker);
+    worker->signals[1] = loop_signal_new(worker->loop, SIGINT, callbacks->on_signal, worker);
+    err = open_store(worker, callbacks->on_store, ret_fault);
+    if (err == OK)
+        err = open_ledger(worker, ret_fault);
+    if (err == OK)
+        err = open_upstreams(worker, callbacks->on_upstream, ret_fault);
+    if (err == OK) {
+        worker->modules = module_host_new(worker->loop, worker->settings, worker->upstreams,
+                                          worker->upstream_count, ret_fault);
+        err = worker->modules ? OK : ret_fault->code;
+    }
+    if (err == OK)
+        err = open_broker(worker, &callbacks->broker, ret_fault);
+    return err;
+}
+
+void worker_close(struct worker *worker)
+{
+    loop_timer_stop(&worker->tick);
+    loop_timer_stop(&worker->drain_timer);
+    loop_timer_stop(&worker->open_timer);
+    loop_signal_free(worker->signals[0]);
+    loop_signal_free(worker->signals[1]);
+    broker_consumer_free(worker->consumer);
+    broker_close(worker->broker);
+    module_host_free(worker->modules);
+    for (size_t i = 0; i < worker->upstream_count; i++)
+        upstream_free(worker->upstreams[i]);
+    store_close(worker->store);
+}
+
+void worker_free(struct worker *worker)
+{
+    ledger_free(worker->ledger);
+    free(worker->upstreams);
+    loop_free(worker->loop);
+}
+
+/* ---- what Redis may do to us, and what the upstreams do ---- */
+
+static void on_eviction_policy(struct store_op *op, const struct store_reply *reply, const struct fault *fault)
+{
+    const char *policy = reply ? store_reply_str(store_reply_at(reply, 1), NULL) : "";
+
+    (void)op;
+    if (fault->code == OK && policy[0] && strcmp(policy, "noeviction") != 0)
+        log_warning("redis.evicts",
+                    "Redis may evict keys (maxmemory-policy): counters of waiting orders could be lost. Set "
+                    "maxmemory-policy noeviction",
+                    LOG_STR("policy", policy));
+}
+
+void worker_check_eviction(struct worker *worker)
+{
+    const struct store_arg args[] = {STORE_ARG("CONFIG"), STORE_ARG("GET"), STORE_ARG("maxmemory-policy")};
+
+    if (!store_op_active(&worker->eviction_op))
+        store_command_start(worker->store, &worker->eviction_op, args, ARRAY_LEN(args), on_eviction_policy);
+}
+
+void worker_tell_upstreams(struct worker *worker)
+{
+    char note[SHARED_NOTE_BYTES] = "";
+    size_t length = 0;
+
+    for (size_t i = 0; i < worker->upstream_count && length < sizeof(note); i++)
+        length += (size_t)snprintf(note + length, sizeof(note) - length, "%s: %s\n",
+                                   upstream_name(worker->upstreams[i]), upstream_words(worker->upstreams[i]));
+    shared_note(note);
+}
