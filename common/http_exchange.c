@@ -494,7 +494,7 @@ static void describe(struct http_exchange *exchange, CURLcode code)
         words = "the answer is larger than allowed";
     else if (code == CURLE_OK)
         words = "the answer ended before its head was complete";
-    snprintf(op->detail, sizeof op->detail, "%s", words);
+    snprintf(op->detail, sizeof op->detail, "%.*s", (int)sizeof op->detail - 1, words);
 }
 
 void http_exchange_conclude(struct http_exchange *exchange, CURLcode code)
