@@ -2,7 +2,7 @@
  * RabbitMQ by role: consume, settle, publish with confirm, declare. Two connections per broker object (one
  * consumes, one publishes: an alarm that blocks publishers must not hold up acks), each with its own
  * reconnect and backoff over the configured URIs. Nothing here blocks. librabbitmq is used as the codec only
- * (broker_wire.c); see docs/architecture.md.
+ * (broker_wire.c); see docs/architecture.md. The process must ignore SIGPIPE.
  *
  * Fake for unit tests: tests/fakes/fake_broker.c.
  */
@@ -59,7 +59,10 @@ struct broker_events {
 /** NULL with ret_fault for a bad URI (names it, says what is allowed) or unusable TLS files. Starts connecting. */
 struct broker *broker_open(struct loop *loop, const struct broker_options *options,
                            const struct broker_events *events, void *context, struct fault *ret_fault);
-/** Fails what is pending with ERR_CANCELED, closes both links politely (≤ 1 s), frees. NULL is fine. */
+/**
+ * Fails what is pending with ERR_CANCELED, sends the acks that wait, closes both links politely (≤ 1 s), frees
+ * itself and its consumers. Of the events only the `done`s follow, on the loop. NULL is fine.
+ */
 void broker_close(struct broker *broker);
 bool broker_up(const struct broker *broker, enum broker_link link);
 bool broker_blocked(const struct broker *broker);
@@ -69,8 +72,8 @@ int broker_server_major(const struct broker *broker);
 /* ---- declaring (on the publishing link, one at a time, in order) ---- */
 
 struct broker_declare_op;
-/* OK; ERR_CONFIG (404, 406 or 403: detail has the broker's words and the object's name; the link reconnects
- * by itself); ERR_NETWORK; ERR_CANCELED. */
+/* OK; ERR_CONFIG (404, 406 or 403: detail has the broker's words and the object's name; the link stays up);
+ * ERR_NETWORK (also when the link is not up, and when no answer comes in 30 s); ERR_CANCELED. */
 typedef void broker_declare_fn(struct broker_declare_op *op, const struct fault *fault);
 
 struct broker_declare_op {
@@ -78,6 +81,9 @@ struct broker_declare_op {
     struct broker_declare_op *next;
     uint32_t message_count;   /* of a queue, after OK */
     uint32_t consumer_count;
+    /* the broker's: */
+    int64_t deadline_ms;
+    struct fault fault;
 };
 
 void broker_declare_exchange(struct broker *broker, struct broker_declare_op *op, const char *name,
@@ -106,6 +112,7 @@ struct broker_consumer *broker_consume(struct broker *broker, const char *queue,
 /** Pauses (basic.cancel; what was delivered stays ours) or goes on. Idempotent. */
 void broker_consumer_pause(struct broker_consumer *consumer, bool paused);
 bool broker_consumer_active(const struct broker_consumer *consumer); /* the broker has confirmed it */
+/** Not after broker_close(), which frees what is left. What it has delivered stays ours. NULL is fine. */
 void broker_consumer_free(struct broker_consumer *consumer);
 
 /** Acks, batched at the end of the loop turn. */
@@ -116,13 +123,17 @@ bool broker_delivery_valid(const struct broker *broker, struct delivery delivery
 /** How many deliveries are unsettled on the consuming link. */
 size_t broker_unsettled(const struct broker *broker);
 
-/** One message by basic.get (for operators' commands): fn with a message, or message NULL when empty. */
+/**
+ * One message by basic.get (for operators' commands): fn with a message, or message NULL when empty. On the
+ * consuming link, so the delivery is acked or requeued as any other; a queue that is missing costs that link.
+ */
 struct broker_get_op;
 typedef void broker_get_fn(struct broker_get_op *op, struct delivery delivery, struct message *take_message,
                            const struct fault *fault);
 struct broker_get_op {
     broker_get_fn *done;
-    struct broker_get_op *next;
+    struct broker_get_op *next; /* the broker's */
+    struct fault fault;         /* the broker's */
 };
 void broker_get(struct broker *broker, struct broker_get_op *op, const char *queue, broker_get_fn *done);
 
@@ -151,7 +162,7 @@ struct publish_op {
     publish_done_fn *done;
     /* the broker's: */
     struct broker *broker;
-    struct publish_op *prev, *next;
+    struct publish_op *next;
     uint64_t sequence;   /* of confirms on the current epoch */
     uint32_t epoch;
     int64_t deadline_ms;
@@ -160,7 +171,7 @@ struct publish_op {
     bool in_flight;
 };
 
-/** Copies everything into the output buffer; `op` stays put until done. */
+/** Copies everything into the output buffer; `op` stays put until done. ERR_NETWORK when the link is not up. */
 void broker_publish(struct broker *broker, struct publish_op *op, const struct publication *publication,
                     int64_t timeout_ms, publish_done_fn *done);
 static inline bool publish_op_active(const struct publish_op *op)
