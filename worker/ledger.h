@@ -30,7 +30,7 @@ struct copy_facts {
     const char *finished;    /* x-fulfillment-lines as it came, or NULL */
     bool dead_copy;          /* carries x-fulfillment-reason: came back from the dead queue by a person's word */
     bool resubmit;           /* action resubmit without our headers: a person's word as well */
-    bool redelivered;        /* the broker's flag */
+    bool redelivered;        /* the broker's flag, or it came back from a wait (has x-death) */
     int64_t deliveries;      /* x-delivery-count; 0 = first */
     bool solo;               /* arrived in the solo queue */
 };
@@ -59,17 +59,20 @@ struct claim_result {
     int64_t first_ms;         /* 0 = no attempt yet */
     int64_t now_ms;           /* Redis' wall clock */
     bool doubtful;            /* an earlier claim ended without release: look before writing */
-    bool started;             /* this copy is the word that started the generation: `requeued` is due */
-    int64_t started_sequence; /* sequence of that `requeued` event */
+    bool started;             /* this copy is the word that started the generation: `requeued` is due. Also with
+                                 DONE and REPEAT, when that word is redelivered. */
+    int64_t started_sequence; /* sequence of that `requeued` event; 0 = Redis has lost it */
     bool others_finished;     /* every other line of the order that is known is finished */
     bool order_unknown;       /* of a refund: nothing is known of the order */
     int64_t wait_ms;          /* BUSY, EARLY */
     int64_t sequence;         /* IGNORED: of its event */
     /* borrowed, valid inside done() only: */
-    const struct store_reply *finished_lines; /* array: id, state blob, id, state blob …: finished for this item */
+    const struct store_reply *finished_lines; /* array: id, blob, id, blob …: finished for this item; a blob is a
+                                                 JSON array of one row (line_outcomes_to_json) */
     const struct store_reply *refunded_lines; /* array of line ids that a refund has taken */
     const struct store_reply *known_lines;    /* array: id, "1" fulfilled / "0" never ran / "?" may have: refunds */
     const char *lines_blob;   /* line_outcomes_to_json(all) of the item's last record; NULL = none */
+    bool lines_current;       /* lines_blob is of this generation */
     const char *decision;     /* DONE, REPEAT: what ledger_record() stored; NULL = none */
 };
 
@@ -86,6 +89,7 @@ typedef void ledger_kept_fn(struct ledger_op *op, const struct kept_item *dead_i
 
 struct ledger_op {
     struct store_op store;
+    enum err failed; /* OK, or why it never went out */
     struct ledger *ledger;
     ledger_claim_fn *claimed;
     ledger_done_fn *done;
@@ -109,10 +113,12 @@ struct record_facts {
     enum record_state state;
     int64_t fence, generation, attempts, waits, first_ms;
     int64_t due_ms;                 /* WAIT: wall clock of the next try */
+    const char *message_id;         /* the item's, for a record that has to be rebuilt */
     const char *start_message_id;   /* what started this generation ("" = the order itself) */
     int64_t start_generation;
     const char *lines_blob;         /* line_outcomes_to_json(all) */
-    /* per line of the item, parallel to order->lines: "" = unfinished, else the finished state blob */
+    /* per line of the item, parallel to order->lines: "" = unfinished, else line_outcomes_to_json() of this one
+       finished line: a JSON array of one row */
     const char *const *finished;
     const char *decision;           /* opaque to Redis: what CLAIM_DONE and CLAIM_REPEAT return */
     const char *body;               /* the message, kept while the item is not done */
@@ -139,7 +145,10 @@ struct kept_item {
     int64_t generation;        /* the dead one */
     const char *finished;      /* x-fulfillment-lines for the copy; NULL = none */
 };
-/** The dead items of an order with their kept messages. known false: Redis has nothing of the order. */
+/**
+ * The dead items of an order with their kept messages, and waiting ones whose copy is 15 minutes overdue and must
+ * have been lost. known false: Redis has nothing of the order.
+ */
 void ledger_kept(struct ledger *ledger, struct ledger_op *op, const char *order_number, ledger_kept_fn *kept);
 
 #endif

@@ -1,0 +1,69 @@
+/*
+ * Packs keys and arguments of the ledger's scripts. Decides the names of keys (docs/redis.md); everything it
+ * points at is the ledger's own or borrowed until the store has copied it. Called by ledger.c.
+ */
+#include "worker/ledger_pack.h"
+
+#include <assert.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+/* "{", "}" and "%" would break the hash tag or the encoding; control bytes would break a terminal. */
+static char *encode_number(char *at, const char *number)
+{
+    static const char hex[] = "0123456789ABCDEF";
+
+    for (; *number; number++) {
+        unsigned char c = (unsigned char)*number;
+
+        if (c < 0x20 || c == 0x7f || c == '{' || c == '}' || c == '%') {
+            *at++ = '%';
+            *at++ = hex[c >> 4];
+            *at++ = hex[c & 15];
+        } else {
+            *at++ = (char)c;
+        }
+    }
+    return at;
+}
+
+void ledger_pack_start(struct ledger *ledger, const char *order_number, const char *item_id)
+{
+    char *at = stpcpy(ledger->order_key, ledger->prefix);
+
+    assert(strlen(order_number) <= ORDER_MAX_NUMBER && strlen(item_id) < ORDER_ITEM_ID_SIZE);
+    *at++ = '{';
+    at = encode_number(at, order_number);
+    *at++ = '}';
+    *at = '\0';
+    stpcpy(stpcpy(stpcpy(ledger->item_key, ledger->order_key), ":item:"), item_id);
+    ledger->arg_count = 0;
+    ledger->number_count = 0;
+}
+
+void ledger_pack_bytes(struct ledger *ledger, const char *data, size_t length)
+{
+    assert(ledger->arg_count < LEDGER_MAX_ARGS);
+    ledger->args[ledger->arg_count++] = (struct store_arg){data, length};
+}
+
+void ledger_pack_text(struct ledger *ledger, const char *text)
+{
+    ledger_pack_bytes(ledger, text ? text : "", text ? strlen(text) : 0);
+}
+
+void ledger_pack_number(struct ledger *ledger, int64_t number)
+{
+    char *text;
+
+    assert(ledger->number_count < LEDGER_MAX_NUMBERS);
+    text = ledger->numbers[ledger->number_count++];
+    snprintf(text, LEDGER_NUMBER_BYTES, "%" PRId64, number);
+    ledger_pack_text(ledger, text);
+}
+
+void ledger_pack_flag(struct ledger *ledger, bool flag)
+{
+    ledger_pack_text(ledger, flag ? "1" : "");
+}

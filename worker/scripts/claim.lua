@@ -1,0 +1,452 @@
+-- Claims an order for one copy of one of its work items, or says why the copy is not to be run.
+--
+-- KEYS  1 the order, 2 the item (both of one hash tag)
+-- ARGV  1 item id, 2 "fulfill" or "refund", 3 refund number, 4 lease in ms, 5 owner,
+--       6 message id, 7 generation, 8 attempts, 9 first, 10 due (of the copy's headers; 0 = none),
+--       11 a person's word: "", "dead" or "resubmit", 12 "1" redelivered, 13 deliveries, 14 "1" in solo,
+--       15 how many lines, then of each: id, and what the copy's header says of it: state ("" = unfinished), blob
+-- Reply: see ledger_reply.c.
+--
+-- The order of questions matters: a copy that is out of date must learn so even while the order is leased,
+-- and a copy that may be the only carrier of its item must never be told that it is out of date.
+
+local order_key, item_key = KEYS[1], KEYS[2]
+local item_id, refund, refund_number = ARGV[1], ARGV[2] == 'refund', ARGV[3]
+local lease_ms, owner = tonumber(ARGV[4]), ARGV[5]
+local message_id = ARGV[6]
+local copy = {generation = tonumber(ARGV[7]), attempts = tonumber(ARGV[8]), first = tonumber(ARGV[9]),
+              due = tonumber(ARGV[10])}
+local word, redelivered, deliveries, solo = ARGV[11], ARGV[12] == '1', tonumber(ARGV[13]), ARGV[14] == '1'
+local line_count = tonumber(ARGV[15])
+
+local BUSY_MS = 1000
+local SAME_DUE_MS = 1000        -- waits last whole seconds: dues of two steps are further apart than this
+local LOST_AFTER_MS = 900000    -- so long after its due, the copy of a waiting item counts as lost
+local SUSPECT_CRASHES, FATAL_CRASHES, SUSPECT_DELIVERIES = 3, 6, 10
+
+-- Numbers beyond 10^14 must not become 1e+14.
+local function text(number)
+    return string.format('%.0f', number)
+end
+
+local time = redis.call('TIME')
+local now_us = tonumber(time[1]) * 1000000 + tonumber(time[2])
+local now = math.floor(now_us / 1000)
+
+-- ---- what is stored ----
+
+local order = {}
+local stored = redis.pcall('HGETALL', order_key)
+if stored.err then
+    return redis.error_reply('WRONGTYPE ' .. order_key .. ' is not ours: ' .. stored.err)
+end
+for i = 1, #stored, 2 do
+    order[stored[i]] = stored[i + 1]
+end
+
+local ITEM_FIELDS = {'state', 'gen', 'att', 'waits', 'due', 'first', 'crashes', 'doubtful', 'marked', 'maybe',
+                     'start_id', 'start_gen', 'start_seq', 'mid', 'ignored_id', 'ignored_gen', 'ignored_seq'}
+local item = {}
+stored = redis.pcall('HMGET', item_key, unpack(ITEM_FIELDS))
+if stored.err then
+    return redis.error_reply('WRONGTYPE ' .. item_key .. ' is not ours: ' .. stored.err)
+end
+for i, field in ipairs(ITEM_FIELDS) do
+    item[field] = stored[i] or nil
+end
+local STATES = {run = true, wait = true, done = true, dead = true}
+local exists = STATES[item.state or ''] == true
+
+local function count_of(field)
+    return tonumber(item[field] or '') or 0
+end
+local gen, att, waits = count_of('gen'), count_of('att'), count_of('waits')
+local due, first, crashes = count_of('due'), count_of('first'), count_of('crashes')
+local state, marked, doubtful = item.state, item.marked == '1', item.doubtful == '1'
+if not exists then
+    state, gen, att, waits, due, first, crashes, marked, doubtful = 'none', 0, 0, 0, 0, 0, 0, false, false
+end
+
+-- Changes are collected and written at the end, once.
+local order_changes, item_changes = {}, {}
+
+local function set_order(field, value)
+    if order[field] ~= value then
+        order[field] = value
+        order_changes[field] = value
+    end
+end
+
+local function set_item(field, value)
+    item[field] = value
+    item_changes[field] = value
+end
+
+local function write(key, changes)
+    local batch = {}
+    for field, value in pairs(changes) do
+        batch[#batch + 1] = field
+        batch[#batch + 1] = value
+        if #batch >= 1000 then
+            redis.call('HSET', key, unpack(batch))
+            batch = {}
+        end
+    end
+    if #batch > 0 then
+        redis.call('HSET', key, unpack(batch))
+    end
+end
+
+-- An event's sequence number: grows for one order, also over a flush, because it follows the clock.
+local function next_sequence()
+    local sequence = math.max((tonumber(order.seq or '') or 0) + 1, now_us)
+    set_order('seq', text(sequence))
+    return sequence
+end
+
+-- ---- the lines ----
+
+local line_prefix = refund and ('rline:' .. refund_number .. ':') or 'line:'
+local mine = {}                 -- by id: a line of this item
+local ids = {}
+local nothing_known = true
+for field in pairs(order) do
+    if string.sub(field, 1, 5) == 'line:' then
+        nothing_known = false
+        break
+    end
+end
+
+-- Redis has nothing of the item, and yet it has been somewhere: an effect may be there.
+local has_past = not exists and (copy.generation > 0 or copy.attempts > 0 or copy.due > 0 or redelivered or word ~= '')
+
+for i = 1, line_count do
+    local at = 16 + (i - 1) * 3
+    local id, finished, blob = ARGV[at], ARGV[at + 1], ARGV[at + 2]
+    local field = line_prefix .. id
+    ids[i] = id
+    mine[id] = true
+    if finished ~= '' and (order[field] or '') == '' then
+        set_order(field, finished .. blob)
+        if finished == 'R' then
+            set_order('maybe:' .. id, 'lost') -- of what ran before the refund came, Redis knows nothing any more
+        end
+    elseif not order[field] then
+        set_order(field, '')
+        if has_past and not refund then
+            set_order('maybe:' .. id, 'lost')
+        end
+    end
+    -- A refund wins from the moment it is seen, also while something else still runs.
+    if refund and not order['refunded:' .. id] then
+        set_order('refunded:' .. id, refund_number)
+    end
+end
+set_order('item:' .. item_id, refund and ('refund ' .. refund_number) or 'fulfill')
+
+local function all_finished()
+    for _, id in ipairs(ids) do
+        if (order[line_prefix .. id] or '') == '' then
+            return false
+        end
+    end
+    return true
+end
+
+local function others_finished()
+    for field, value in pairs(order) do
+        if string.sub(field, 1, #line_prefix) == line_prefix and value == '' then
+            local id = string.sub(field, #line_prefix + 1)
+            -- A refund number may contain a colon: only digits behind the prefix are a line of it.
+            if not mine[id] and string.match(id, '^-?%d+$') and (refund or not order['refunded:' .. id]) then
+                return false
+            end
+        end
+    end
+    return true
+end
+
+-- ---- the lease ----
+
+local lease_until = tonumber(order.lease_until or '') or 0
+local live = lease_until > now
+local own = order.lease_item == item_id
+local running = own and live
+local crashed = not running and (state == 'run' or (own and lease_until > 0))
+if crashed then
+    crashes = crashes + 1
+    doubtful = true
+    if own then
+        set_order('lease_until', '0')
+    end
+    if exists then
+        state = 'wait'
+    end
+end
+
+-- ---- answers ----
+
+local started = false
+local function finish(verdict, facts, lists)
+    -- Of an item that is unknown only a plain copy leaves something behind: itself, waiting.
+    if state ~= 'none' then
+        local now_is = {state = state, gen = text(gen), att = text(att), waits = text(waits), due = text(due),
+                        first = text(first), crashes = text(crashes), doubtful = doubtful and '1' or '0',
+                        marked = marked and '1' or '0'}
+        for field, value in pairs(now_is) do
+            if item[field] ~= value then
+                set_item(field, value)
+            end
+        end
+        if next(item_changes) then
+            set_item('updated', text(now))
+        end
+    end
+    write(order_key, order_changes)
+    write(item_key, item_changes)
+    facts = facts or {}
+    lists = lists or {}
+    return {verdict, facts.fence or 0, gen, att, waits, first, now, doubtful and 1 or 0, started and 1 or 0,
+            started and count_of('start_seq') or 0, facts.others_finished and 1 or 0,
+            facts.order_unknown and 1 or 0, facts.lines_current and 1 or 0, facts.wait_ms or 0,
+            facts.sequence or 0, lists.finished or {}, lists.refunded or {}, lists.known or {},
+            facts.lines or false, facts.decision or false}
+end
+
+local function finish_stored(verdict)
+    return finish(verdict, {decision = redis.call('HGET', item_key, 'decision')})
+end
+
+-- A word that was not needed. Told again under the same number.
+local function finish_ignored()
+    local sequence = count_of('ignored_seq')
+    if sequence == 0 or item.ignored_id ~= message_id or count_of('ignored_gen') ~= copy.generation then
+        sequence = next_sequence()
+        set_item('ignored_id', message_id)
+        set_item('ignored_gen', text(copy.generation))
+        set_item('ignored_seq', text(sequence))
+    end
+    return finish('IGNORED', {sequence = sequence})
+end
+
+local function finish_busy()
+    return finish('BUSY', {wait_ms = BUSY_MS})
+end
+
+-- The item is lost but its lease is there: its holder put it back, and will record the rest.
+if not exists and running then
+    return finish_busy()
+end
+
+-- ---- a person's word ----
+
+local plain = word == ''        -- to be treated as any copy of the item
+local any_age = false           -- it may go on even if it is an old one
+if not plain and exists then
+    if item.start_id == message_id and count_of('start_gen') == copy.generation then
+        -- The very message that started this generation.
+        if word == 'resubmit' and state == 'dead' and marked and not redelivered then
+            -- Typed again, word for word, after that generation had died. Forgotten, so that it is still
+            -- a new word when it comes back from a wait.
+            set_item('start_id', '')
+        else
+            plain, started = true, true
+            copy = {generation = gen, attempts = 0, first = 0, due = 0}
+        end
+    elseif state == 'done' or all_finished() or running then
+        return finish_ignored()
+    elseif state == 'wait' then
+        if not crashed and now < due + LOST_AFTER_MS then
+            return finish_ignored()
+        end
+        plain, any_age = true, true
+        copy = {generation = gen, attempts = att, first = first, due = due}
+    elseif copy.generation > 0 and copy.generation < gen then
+        return finish_ignored() -- an old dead copy; a newer one of the same item is in the dead queue
+    end
+end
+
+-- ---- a copy ----
+
+-- Puts the item where the copy is: Redis has lost it, or lost its last steps.
+local function adopt(generation)
+    if copy.first > 0 and (generation ~= gen or first == 0 or copy.first < first) then
+        first = copy.first
+    elseif generation ~= gen then
+        first = 0
+    end
+    if generation ~= gen then
+        waits = 0
+    end
+    gen, att, due = generation, copy.attempts, copy.due
+    state, marked, doubtful = 'wait', true, doubtful or has_past or exists
+    set_item('mid', message_id)
+    if not exists then
+        set_item('start_id', '')
+        set_item('start_gen', '0')
+    end
+end
+
+-- Whether the copy is ahead of what is stored, the same step, or an older one. One header may be missing.
+local headerless = (copy.generation == 0 or started) and copy.attempts == 0 and copy.due == 0
+local function compare()
+    local generation = copy.generation
+    if generation == 0 then
+        generation = headerless and 1 or gen
+    end
+    if generation ~= gen then
+        return generation > gen and 'ahead' or 'older', generation
+    end
+    if copy.attempts > att then
+        return 'ahead', generation
+    end
+    if copy.due > 0 and math.abs(copy.due - due) < SAME_DUE_MS then
+        return 'same'
+    end
+    if copy.attempts < att then
+        return 'older'
+    end
+    if copy.due == 0 then
+        return (headerless and due > 0) and 'older' or 'same'
+    end
+    return copy.due > due and 'ahead' or 'older', generation
+end
+
+if plain and not exists then
+    if crashed then
+        has_past = true
+    end
+    adopt(math.max(1, copy.generation))
+end
+
+if plain then
+    local age, generation = 'same', nil
+    if exists and not any_age then
+        age, generation = compare()
+    end
+    if state == 'done' then
+        return finish_stored('DONE')
+    end
+    if running then
+        if age == 'older' and marked then
+            return finish('STALE')
+        end
+        return finish_busy()
+    end
+    if age == 'ahead' then
+        adopt(generation)
+        age = 'same'
+    end
+    if state == 'dead' then
+        return finish_stored(marked and 'DONE' or 'REPEAT')
+    end
+    -- Waiting. Whoever comes when it is due may run it.
+    if now < due then
+        if age == 'same' then
+            marked = true -- the step's own copy is in hand and goes back into the retry queues
+            return finish('EARLY', {wait_ms = due - now})
+        end
+        if not marked then
+            return finish_stored('REPEAT')
+        end
+        -- Perhaps the step's own copy, stripped of its headers on the way: kept until it is due.
+        if headerless and not redelivered and item.mid == message_id then
+            return finish('EARLY', {wait_ms = due - now})
+        end
+        return finish('STALE')
+    end
+    if age == 'same' then
+        marked = true
+    end
+end
+
+-- ---- may it run now? ----
+
+if live then
+    return finish_busy()
+end
+if not solo and (deliveries >= SUSPECT_DELIVERIES or (plain and crashes >= SUSPECT_CRASHES)) then
+    return finish('SOLO')
+end
+
+local fence = next_sequence()
+set_order('seq', text(fence + 1)) -- the outcome's
+
+if not plain then
+    -- A new generation.
+    doubtful = not exists or item.maybe == '1'
+    if exists then
+        gen = math.max(gen, copy.generation) + 1
+    else
+        gen = copy.generation > 0 and copy.generation + 1 or 1
+    end
+    for _, id in ipairs(ids) do
+        doubtful = doubtful or (not refund and order['maybe:' .. id] ~= nil)
+    end
+    att, waits, due, first, crashes, marked = 0, 0, 0, 0, 0, false
+    started = true
+    set_item('start_id', message_id)
+    set_item('start_gen', text(copy.generation))
+    set_item('start_seq', text(fence))
+    set_item('mid', message_id)
+elseif started and count_of('start_seq') == 0 then
+    set_item('start_seq', text(fence))
+end
+
+-- ---- ours ----
+
+state = 'run'
+set_order('fence', text(fence))
+set_order('lease_until', text(now + lease_ms))
+set_order('lease_item', item_id)
+set_order('lease_owner', owner)
+
+local lists = {finished = {}, refunded = {}, known = {}}
+local run_doubtful = doubtful
+for _, id in ipairs(ids) do
+    local value = order[line_prefix .. id]
+    local maybe = order['maybe:' .. id]
+    if value ~= '' then
+        table.insert(lists.finished, id)
+        table.insert(lists.finished, string.sub(value, 2))
+    elseif not refund and order['refunded:' .. id] then
+        table.insert(lists.refunded, id)
+    elseif not refund then
+        -- What another item or a lost one may have done to this line is not in this item's own record.
+        run_doubtful = run_doubtful or (maybe ~= nil and maybe ~= item_id)
+        if not maybe then
+            set_order('maybe:' .. id, 'f' .. text(fence)) -- until the record says better
+        end
+    end
+    if refund then
+        local fulfilled = order['line:' .. id]
+        local known = '?'
+        if fulfilled and string.sub(fulfilled, 1, 1) == 'C' then
+            known = '1'
+        elseif fulfilled and not maybe then
+            known = '0'
+        end
+        table.insert(lists.known, id)
+        table.insert(lists.known, known)
+    end
+end
+
+if redis.call('PTTL', order_key) > 0 then
+    redis.call('PERSIST', order_key)
+    for field in pairs(order) do
+        if string.sub(field, 1, 5) == 'item:' then
+            redis.call('PERSIST', order_key .. ':' .. field)
+        end
+    end
+end
+
+local record = redis.call('HMGET', item_key, 'lines', 'lines_gen')
+local reply = finish((solo and crashes >= FATAL_CRASHES) and 'CRASHED' or 'RUN', {
+    fence = fence,
+    others_finished = others_finished(),
+    order_unknown = refund and nothing_known,
+    lines = record[1],
+    lines_current = tonumber(record[2] or '') == gen,
+}, lists)
+reply[8] = run_doubtful and 1 or 0
+return reply
