@@ -48,8 +48,9 @@ class Lms:
         return status
 
     def kill(self):
-        self._process.kill()
-        self._process.stdout.close()
+        if self._process:
+            self._process.kill()
+            self._process.stdout.close()
 
     destroy = kill
 
