@@ -161,7 +161,7 @@ class Consumer(_Link):
         """Yields deliveries; None when nothing came for a while. Raises ``BrokerDown``."""
         channel = self._open()
         try:
-            for method, properties, body in channel.consume(
+            for method, _properties, body in channel.consume(
                 self._queue, inactivity_timeout=idle_seconds
             ):
                 if method is None:

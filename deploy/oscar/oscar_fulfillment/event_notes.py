@@ -27,7 +27,8 @@ def notes(
         found.append(
             (
                 _(
-                    "fulfilld could not read a message about this order; it is kept for an operator."
+                    "fulfilld could not read a message about this order; "
+                    "it is kept for an operator."
                 ),
                 "Error",
             )

@@ -50,26 +50,26 @@ class _Change:
 def handle(body: bytes, routing_key: str = "") -> str:
     """Takes one message of the events queue and returns its answer.
 
-    Raises only when the database is away or asks for a retry: the message then stays with the broker. When the handling of one
-    event fails for any other reason, the event is kept in the inbox as *failed* and
-    ``fulfillment_events --replay`` tries it again once the cause is mended.
+    Raises only when the database is away or asks for a retry: the message then stays with the
+    broker. When the handling of one event fails for any other reason, the event is kept in the
+    inbox as *failed* and ``fulfillment_events --replay`` tries it again once the cause is mended.
     """
     try:
         event = event_format.parse(body, routing_key)
     except InvalidEvent as error:
-        return _keep(Answer.INVALID, error.event_id, routing_key, str(error), body)
+        return _keep(str(Answer.INVALID), error.event_id, routing_key, str(error), body)
     except UnknownVersion as error:
-        return _keep(Answer.UNKNOWN_VERSION, error.event_id, routing_key, str(error), body)
+        return _keep(str(Answer.UNKNOWN_VERSION), error.event_id, routing_key, str(error), body)
     try:
         return _apply_once(event, routing_key)
     except _Unknown as error:
-        return _keep(Answer.UNKNOWN_ORDER, event.id, routing_key, str(error), body)
+        return _keep(str(Answer.UNKNOWN_ORDER), event.id, routing_key, str(error), body)
     except (InterfaceError, OperationalError):
         raise
     except Exception as error:
         logger.exception("events: event %s could not be applied", event.id)
         problem = f"{type(error).__name__}: {error}"
-        return _keep(Answer.FAILED, event.id, routing_key, problem, body)
+        return _keep(str(Answer.FAILED), event.id, routing_key, problem, body)
 
 
 def replay(row: ProcessedEvent) -> str:

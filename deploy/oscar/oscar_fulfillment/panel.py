@@ -123,7 +123,7 @@ def _history(event: FulfillmentEvent, titles: dict[int, str]) -> HistoryView:
             status if isinstance(status, int) else None,
         )
         title = titles.get(line.get("id"), f"#{line.get('id')}")
-        words.append(f"{title}: {line.get('status') or '–'}" + (f" — {text}" if text else ""))
+        words.append(f"{title}: {line.get('status') or '?'}" + (f" — {text}" if text else ""))
     return HistoryView(event, HISTORY_TONES.get(event.outcome, "secondary"), words)
 
 

@@ -25,7 +25,7 @@ def takes_new_path(order: Any, line_messages: Iterable[dict[str, Any]]) -> bool:
     """Whether fulfilld gets this order. An order that was published once stays on the path."""
     if not conf.get("ROLLOUT") or FulfillmentOrder.objects.filter(order=order).exists():
         return True
-    rules = {(rule.kind, rule.value): rule for rule in RolloutRule.objects.all()}
+    rules = {(str(rule.kind), rule.value): rule for rule in RolloutRule.objects.all()}
     number = draw(order.number)
     return all(_line_is_new(rules, number, line) for line in line_messages)
 
@@ -34,8 +34,8 @@ def _line_is_new(
     rules: dict[tuple[str, str], RolloutRule], number: int, line: dict[str, Any]
 ) -> bool:
     """A rule for the SKU is nearer than one for the mode; without either the line is old."""
-    rule = rules.get((RolloutRule.Kind.SKU, line.get("sku") or ""))
-    rule = rule or rules.get((RolloutRule.Kind.MODE, mode_of(line)))
+    rule = rules.get((str(RolloutRule.Kind.SKU), line.get("sku") or ""))
+    rule = rule or rules.get((str(RolloutRule.Kind.MODE), mode_of(line)))
     if rule is None:
         return False
     chosen = number < rule.percentage

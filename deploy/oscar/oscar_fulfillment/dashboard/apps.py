@@ -1,3 +1,5 @@
+from typing import Any
+
 from django.urls import path
 from django.utils.translation import gettext_lazy as _
 from oscar.core.application import OscarDashboardConfig
@@ -27,7 +29,7 @@ class FulfillmentDashboardConfig(OscarDashboardConfig):
         "fulfillment-rollout-delete": ["is_staff", "oscar_fulfillment.delete_rolloutrule"],
     }
 
-    def get_urls(self):
+    def get_urls(self) -> list[Any]:
         from oscar_fulfillment.dashboard import refunds, rollout, views
 
         return self.post_process_urls(

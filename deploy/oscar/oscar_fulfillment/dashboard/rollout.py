@@ -10,6 +10,7 @@ from django.views.generic import CreateView, DeleteView, ListView, UpdateView
 from oscar_fulfillment import conf
 from oscar_fulfillment.models import RolloutRule
 
+FIELDS = ["kind", "value", "workflow", "percentage", "note"]
 DONE = reverse_lazy("fulfillment-dashboard:fulfillment-rollout")
 
 
@@ -24,19 +25,18 @@ class RuleListView(ListView):
         )
 
 
-class _RuleForm:
+class RuleAddView(CreateView):
     model = RolloutRule
-    fields = ["kind", "value", "workflow", "percentage", "note"]
+    fields = FIELDS
     template_name = "oscar_fulfillment/dashboard/rollout_form.html"
     success_url = DONE
 
 
-class RuleAddView(_RuleForm, CreateView):
-    pass
-
-
-class RuleEditView(_RuleForm, UpdateView):
-    pass
+class RuleEditView(UpdateView):
+    model = RolloutRule
+    fields = FIELDS
+    template_name = "oscar_fulfillment/dashboard/rollout_form.html"
+    success_url = DONE
 
 
 class RuleDeleteView(DeleteView):

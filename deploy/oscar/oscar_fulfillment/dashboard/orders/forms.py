@@ -1,3 +1,5 @@
+from typing import Any
+
 from django import forms
 from django.utils.translation import gettext_lazy as _
 from oscar.apps.dashboard.orders import forms as oscar_forms
@@ -13,9 +15,12 @@ class FulfillmentSearchMixin(forms.Form):
     )
     fulfillment_reason = forms.ChoiceField(label=_("Reason"), required=False)
 
-    def __init__(self, *args, **kwargs):
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.fields["fulfillment_reason"].choices = [("", "---------"), *reasons.choices()]
+        self.fields["fulfillment_reason"].choices = [  # type: ignore[attr-defined]
+            ("", "---------"),
+            *reasons.choices(),
+        ]
 
 
 class OrderSearchForm(FulfillmentSearchMixin, oscar_forms.OrderSearchForm):
