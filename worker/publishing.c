@@ -10,7 +10,7 @@
 
 #include <string.h>
 
-enum { NAME_SIZE = 192 };
+enum { NAME_SIZE = TOPOLOGY_NAME_SIZE };
 
 void publishing_reset(struct job *job)
 {
