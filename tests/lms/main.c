@@ -80,9 +80,9 @@ int main(int argc, char **argv)
         return rc;
     if (signal(SIGPIPE, SIG_IGN) == SIG_ERR)
         return fail("cannot ignore SIGPIPE", uv_translate_sys_error(1));
-    if (!lms_init(&lms, &options))
-        return 2;
-    rc = serve(&lms, uv_default_loop());
+    rc = 2;
+    if (lms_init(&lms, &options))
+        rc = serve(&lms, uv_default_loop());
     /* connections still open go with the process; what they point to goes first */
     lms_fini(&lms);
     return rc;

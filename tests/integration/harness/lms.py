@@ -48,11 +48,14 @@ class Lms:
         return status
 
     def kill(self):
-        if self._process:
-            self._process.kill()
-            self._process.stdout.close()
+        """kill -9."""
+        self._process.kill()
+        self._process.stdout.close()
 
-    destroy = kill
+    def destroy(self):
+        """Ends it, for teardown; fails when it had died by itself, so that its bugs are not ours."""
+        if self._process and not self._process.stdout.closed:
+            assert self.stop() == 0, f"the stand-in LMS failed: {self._process.log_text()[-4000:]}"
 
     def signal(self, number):
         self._process.signal(number)
