@@ -31,8 +31,6 @@ struct job_claim {
     bool doubtful;
     bool others_finished;
     bool crashed;                /* record dead as `crashed`, run nothing */
-    bool started;                /* this word started the generation: `requeued` is due */
-    int64_t started_sequence;
 };
 
 /* One publication that the job still has to get confirmed. Owns its texts. */

@@ -55,7 +55,7 @@ void slot_handle(struct slot *slot, enum slot_event event)
     row->act(slot);
 }
 
-static void on_exit(void *context, int exit_status, int term_signal)
+static void on_process_exit(void *context, int exit_status, int term_signal)
 {
     struct slot *slot = context;
 
@@ -82,7 +82,7 @@ static void act_spawn(struct slot *slot)
 
     snprintf(index, sizeof(index), "%d", slot->index);
     slot->started_ms = loop_now_ms(slot->loop);
-    slot->child = loop_child_new(slot->loop, "/proc/self/exe", argv, slot->fds, 2, on_exit, slot, &fault);
+    slot->child = loop_child_new(slot->loop, "/proc/self/exe", argv, slot->fds, 2, on_process_exit, slot, &fault);
     if (!slot->child) {
         log_error("worker.not_started", "a worker process cannot be started", LOG_INT("slot", slot->index),
                   LOG_STR("why", fault.detail));

@@ -50,15 +50,14 @@ static void on_renew_due(struct loop_timer *timer)
 
 /* ---- the lines of a claim that runs ---- */
 
-static enum err merge_text(struct job *job, const char *text, size_t length, bool same_generation)
+static void merge_text(struct job *job, const char *text, size_t length, bool same_generation)
 {
     json_t *array = json_loadb(text, length, 0, NULL);
 
     if (!array)
-        return OK; /* not ours: the line counts as open */
+        return; /* not ours: the line counts as open */
     line_outcomes_merge(job->lines, job->order->line_count, array, same_generation);
     json_decref(array);
-    return OK;
 }
 
 static struct line_outcome *line_by_id(struct job *job, int64_t id)
@@ -113,7 +112,7 @@ static enum err take_lines(struct job *job, const struct claim_result *result)
     for (size_t i = 0; i < count; i++)
         job->lines[i].id = job->order->lines[i].id;
     if (result->lines_blob)
-        merge_text(job, result->lines_blob, strlen(result->lines_blob), !result->started);
+        merge_text(job, result->lines_blob, strlen(result->lines_blob), result->lines_current);
     for (size_t i = 1; i < store_reply_count(result->finished_lines); i += 2) {
         size_t length;
         const char *blob = store_reply_str(store_reply_at(result->finished_lines, i), &length);
@@ -139,8 +138,6 @@ static void take_claim(struct job *job, const struct claim_result *result)
         .doubtful = result->doubtful,
         .others_finished = result->others_finished,
         .crashed = result->verdict == CLAIM_CRASHED,
-        .started = result->started,
-        .started_sequence = result->started_sequence,
     };
     loop_timer_init(&job->renew_timer, job->worker->loop, on_renew_due);
     loop_timer_start(&job->renew_timer, job->worker->settings->worker_lease_ms / 3);
@@ -188,7 +185,7 @@ static enum err add_ignored(struct job *job, const struct claim_result *result)
 }
 
 /* A person's word that started this generation is answered with `requeued`; the outcome follows it. */
-static enum err add_requeued(struct job *job)
+static enum err add_requeued(struct job *job, const struct claim_result *result)
 {
     struct event_facts facts = {
         .outcome = EVENT_REQUEUED,
@@ -196,8 +193,8 @@ static enum err add_requeued(struct job *job)
         .action = job->order->action,
         .refund_number = job->order->refund_number,
         .item_id = job->order->item_id,
-        .sequence = job->claim.started_sequence,
-        .generation = job->claim.generation,
+        .sequence = result->started_sequence,
+        .generation = result->generation,
         .time_us = loop_wall_us(job->worker->loop),
         .traceparent = job->traceparent,
         .order = job->order,
@@ -216,11 +213,13 @@ static enum err answer(struct job *job, const struct claim_result *result)
     case CLAIM_CRASHED:
         take_claim(job, result);
         err = take_lines(job, result);
-        return err == OK && result->started ? add_requeued(job) : err;
+        return err == OK && result->started ? add_requeued(job, result) : err;
     case CLAIM_DONE:
-        return add_stored(job, result, false);
     case CLAIM_REPEAT:
-        return add_stored(job, result, true);
+        err = take_lines(job, result);
+        if (err == OK && result->started && result->started_sequence)
+            err = add_requeued(job, result);
+        return err == OK ? add_stored(job, result, result->verdict == CLAIM_REPEAT) : err;
     case CLAIM_BUSY:
     case CLAIM_EARLY:
         return publishing_add_wait(job, result->wait_ms);

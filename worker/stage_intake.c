@@ -85,7 +85,7 @@ void stage_intake(struct job *job)
     }
     copy_headers_read(job->message.headers, &job->copy);
     job->copy.message_id = job->message_id;
-    job->copy.redelivered = job->message.redelivered;
+    job->copy.redelivered = job->message.redelivered || headers_has(job->message.headers, "x-death");
     job->copy.solo = job->solo;
     job->copy.resubmit = job->order->resubmit && job->copy.generation == 0;
     if (job->order->by_number)

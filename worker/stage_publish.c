@@ -45,7 +45,7 @@ static void on_published(struct publish_op *op, const struct fault *fault)
         finish(job);
 }
 
-static void send(struct job *job, struct job_publish *publish)
+static void publish_one(struct job *job, struct job_publish *publish)
 {
     struct publication publication = {
         .exchange = publish->exchange,
@@ -71,6 +71,6 @@ void stage_publish(struct job *job)
     }
     for (size_t i = 0; i < job->publish_count; i++) {
         if (!job->publishes[i].confirmed)
-            send(job, &job->publishes[i]);
+            publish_one(job, &job->publishes[i]);
     }
 }

@@ -6,7 +6,7 @@
 #include "worker/worker.h"
 
 #include "common/log.h"
-#include "common/metrics.h"
+#include "worker/metric_rows.h"
 #include "worker/pipeline.h"
 #include "worker/scripts.h"
 #include "worker/worker_open.h"

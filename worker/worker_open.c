@@ -89,6 +89,17 @@ static enum err open_broker(struct worker *worker, const struct broker_events *e
 static enum err open_upstreams(struct worker *worker, upstream_state_fn *on_upstream, struct fault *ret_fault)
 {
     const struct settings *settings = worker->settings;
+    const struct upstream_common common = {
+        .loop = worker->loop,
+        .store = worker->store,
+        .redis_prefix = settings->redis_prefix,
+        .retry_max_delay_ms = settings->retry_max_delay_ms,
+        .breaker_failures = settings->breaker_failures,
+        .breaker_open_for_ms = settings->breaker_open_for_ms,
+        .breaker_max_open_for_ms = settings->breaker_max_open_for_ms,
+        .on_state = on_upstream,
+        .context = worker,
+    };
 
     worker->upstreams = calloc(settings->upstream_count, sizeof(*worker->upstreams));
     if (!worker->upstreams) {
@@ -99,8 +110,7 @@ static enum err open_upstreams(struct worker *worker, upstream_state_fn *on_upst
         if (!settings->upstreams[i].base_url)
             continue;
         worker->upstreams[worker->upstream_count] =
-            upstream_new(worker->loop, worker->store, settings->redis_prefix, &settings->upstreams[i], on_upstream,
-                         worker, ret_fault);
+            upstream_new(&common, &settings->upstreams[i], ret_fault);
         if (!worker->upstreams[worker->upstream_count])
             return ret_fault->code;
         worker->upstream_count++;
