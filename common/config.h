@@ -20,7 +20,7 @@ enum config_type {
     CONFIG_SIZE,     /* int64_t bytes: 512, 64k, 1m, 2g; min and max in bytes */
     CONFIG_BOOLEAN,  /* bool: yes, no, true, false, on, off */
     CONFIG_TEXT,     /* char *: any text; NULL when empty; max is its length in bytes, 0 = no limit */
-    CONFIG_PATH,     /* char *: an absolute path; NULL when empty */
+    CONFIG_PATH,     /* char *: a path, relative to the working directory; NULL when empty */
     CONFIG_LIST,     /* char *: items without blanks, stored as "a,b,c"; NULL when empty */
     CONFIG_CHOICE,   /* int: the position of the value among `choices` */
     CONFIG_ADDRESS   /* char *: host:port or [IPv6]:port; NULL when empty */
@@ -30,7 +30,8 @@ struct config_row {
     const char *section;
     const char *key;
     enum config_type type;
-    const char *initial; /* the default, as it would stand in the file; NULL = none (numbers: stored as -1) */
+    const char *initial; /* the default, as it would stand in the file; NULL = none (numbers: stored as -1),
+                          and the value may be left empty */
     int64_t min, max;
     const char *choices; /* "a|b|c"; NULL = none */
     bool reloadable;     /* SIGHUP is enough; otherwise a restart is needed */
@@ -38,13 +39,14 @@ struct config_row {
     size_t offset;       /* of the field in the target struct */
 };
 
-/* One key = value of the file. */
+/* One key = value of the file, or the head of a section. */
 struct config_entry {
-    char *section; /* as written, e.g. "amqp", "upstream partner" */
-    char *key;
-    char *value;   /* a value continued on indented lines is joined by single spaces */
-    int line;      /* from 1 */
-    bool used;     /* some row or some caller has taken it */
+    char *section;      /* as written, e.g. "amqp", "upstream partner" */
+    char *key;          /* NULL = this is the section's head */
+    char *value;        /* a value that goes on on indented lines is joined by single spaces */
+    int line;           /* from 1 */
+    int continued_line; /* the first line it goes on on, 0 = none; only lists may */
+    bool used;          /* some row or some caller has taken it */
 };
 
 struct config {
@@ -74,15 +76,23 @@ MUST_CHECK enum err config_apply(struct config *config, const struct config_row 
 /** Frees the strings of rows of that section (NULL = of every section). */
 void config_clear(const struct config_row *rows, size_t row_count, const char *row_section, void *target);
 
+/* Sections that several may have of, "[upstream NAME]", with the rows they take. */
+struct config_named {
+    const char *prefix;      /* "upstream" */
+    const char *shown;       /* "upstream NAME" */
+    const char *row_section; /* "lms"; NULL = any key, or (no named section) the caller's own */
+};
+
 /** ERR_CONFIG when an entry was not used: an unknown section or key, with the nearest name there is. */
 MUST_CHECK enum err config_check_unused(const struct config *config, const struct config_row *rows,
-                                        size_t row_count, const char *further_sections, struct fault *ret_fault);
+                                        size_t row_count, const struct config_named *named, size_t named_count,
+                                        struct fault *ret_fault);
 
 /** Fault "NAME:LINE: SECTION.KEY = VALUE: WORDS" about an entry; passwords in URLs are hidden. */
 struct fault config_fault(const struct config *config, const struct config_entry *entry, const char *format, ...)
     PRINTF_LIKE(3, 4);
 
-/** The entry, marked as used, or NULL. */
+/** The entry (key NULL: the section's first head), marked as used, or NULL. */
 struct config_entry *config_find(struct config *config, const char *section, const char *key);
 
 /**

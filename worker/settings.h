@@ -26,9 +26,11 @@
 /* One [lms] or [upstream NAME]. */
 struct upstream_settings {
     char *name; /* "lms" or NAME */
+#define SECTION(name, doc)
 #define SETTING(section, key, type, initial, min, max, choices, reload, doc)
 #define UPSTREAM_SETTING(key, type, initial, min, max, choices, doc) SETTINGS_FIELD_##type(key)
 #include "worker/settings.def"
+#undef SECTION
 #undef SETTING
 #undef UPSTREAM_SETTING
 };
@@ -47,9 +49,11 @@ struct module_settings {
 };
 
 struct settings {
+#define SECTION(name, doc)
 #define SETTING(section, key, type, initial, min, max, choices, reload, doc) SETTINGS_FIELD_##type(section##_##key)
 #define UPSTREAM_SETTING(key, type, initial, min, max, choices, doc)
 #include "worker/settings.def"
+#undef SECTION
 #undef SETTING
 #undef UPSTREAM_SETTING
     struct upstream_settings *upstreams; /* [0] is the LMS's; its base_url may be NULL */

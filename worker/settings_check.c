@@ -1,0 +1,214 @@
+/*
+ * What only makes sense together: URLs, pairs of keys, order of limits, upstreams that modules need. Whether a
+ * module's name is known is module_host.c's to say, whether a URI can be used the adapter's. Called by
+ * settings.c, last.
+ */
+#include "worker/settings_table.h"
+
+#include <ctype.h>
+#include <stdio.h>
+#include <string.h>
+#include <strings.h>
+
+/* A fault about section.key, with its line where the file has it. */
+static MUST_CHECK enum err refuse(struct config *config, const char *section, const char *key, const char *words,
+                                  struct fault *ret_fault)
+{
+    const struct config_entry *entry = config_find(config, section, key);
+
+    if (entry)
+        *ret_fault = config_fault(config, entry, "%s", words);
+    else
+        *ret_fault = fault_make(ERR_CONFIG, "%s: %s.%s: %s", config->name, section, key, words);
+    return ERR_CONFIG;
+}
+
+/* http(s)://host… without blanks, query or fragment. */
+static bool is_http_url(const char *url)
+{
+    const char *host = NULL;
+
+    if (strncasecmp(url, "http://", 7) == 0)
+        host = url + 7;
+    else if (strncasecmp(url, "https://", 8) == 0)
+        host = url + 8;
+    if (!host || *host == '\0' || strchr("/:?#", *host))
+        return false;
+    for (const char *at = host; *at != '\0'; at++) {
+        if (isspace((unsigned char)*at) || iscntrl((unsigned char)*at) || *at == '?' || *at == '#')
+            return false;
+    }
+    return true;
+}
+
+static bool has_scheme(const char *uri, size_t length, const char *const *schemes)
+{
+    for (; *schemes; schemes++) {
+        if (length > strlen(*schemes) && strncasecmp(uri, *schemes, strlen(*schemes)) == 0)
+            return true;
+    }
+    return false;
+}
+
+static MUST_CHECK enum err check_links(const struct settings *settings, struct config *config,
+                                       struct fault *ret_fault)
+{
+    static const char *const amqp[] = {"amqp://", "amqps://", NULL};
+    static const char *const redis[] = {"redis://", "redis+unix://", NULL};
+
+    if (!settings->amqp_uris)
+        return refuse(config, "amqp", "uris", "expected one URI or more", ret_fault);
+    for (const char *at = settings->amqp_uris; *at != '\0';) {
+        size_t length = strcspn(at, ",");
+
+        if (!has_scheme(at, length, amqp))
+            return refuse(config, "amqp", "uris", "expected URIs that begin with amqp:// or amqps://", ret_fault);
+        at += length + (at[length] == ',');
+    }
+    if (settings->amqp_management_uri && !is_http_url(settings->amqp_management_uri))
+        return refuse(config, "amqp", "management_uri", "expected http:// or https:// and a host", ret_fault);
+    if (!settings->amqp_prefix)
+        return refuse(config, "amqp", "prefix", "expected a name that is not empty", ret_fault);
+    if (settings->amqp_password_file && !settings->amqp_username)
+        return refuse(config, "amqp", "password_file", "amqp.username is missing", ret_fault);
+    if (!settings->amqp_tls_cert_file != !settings->amqp_tls_key_file)
+        return refuse(config, "amqp", settings->amqp_tls_cert_file ? "tls_cert_file" : "tls_key_file",
+                      "tls_cert_file and tls_key_file go together", ret_fault);
+    if (!settings->redis_uri || !has_scheme(settings->redis_uri, strlen(settings->redis_uri), redis))
+        return refuse(config, "redis", "uri", "expected redis:// or redis+unix:// and where it is", ret_fault);
+    if (settings->redis_username && !settings->redis_password_file)
+        return refuse(config, "redis", "username", "redis.password_file is missing", ret_fault);
+    if (settings->redis_prefix && strpbrk(settings->redis_prefix, "{}"))
+        return refuse(config, "redis", "prefix", "expected no { or }: they are the hash tag of an order", ret_fault);
+    return OK;
+}
+
+static MUST_CHECK enum err check_limits(const struct settings *settings, struct config *config,
+                                        struct fault *ret_fault)
+{
+    if (settings->retry_first_delay_ms > settings->retry_max_delay_ms)
+        return refuse(config, "retry", "first_delay", "is longer than retry.max_delay", ret_fault);
+    if (settings->breaker_open_for_ms > settings->breaker_max_open_for_ms)
+        return refuse(config, "breaker", "open_for", "is longer than breaker.max_open_for", ret_fault);
+    return OK;
+}
+
+static MUST_CHECK enum err check_upstream(const struct upstream_settings *upstream, const char *section,
+                                          struct config *config, struct fault *ret_fault)
+{
+    int oauth_keys = (upstream->oauth_token_url ? 1 : 0) + (upstream->oauth_client_id ? 1 : 0) +
+                     (upstream->oauth_client_secret_file ? 1 : 0);
+
+    if (upstream->base_url && !is_http_url(upstream->base_url))
+        return refuse(config, section, "base_url", "expected http:// or https://, a host, no query", ret_fault);
+    if (upstream->oauth_token_url && !is_http_url(upstream->oauth_token_url))
+        return refuse(config, section, "oauth_token_url", "expected http:// or https://, a host, no query",
+                      ret_fault);
+    if (oauth_keys != 0 && oauth_keys != 3)
+        return refuse(config, section,
+                      !upstream->oauth_token_url   ? "oauth_token_url"
+                      : !upstream->oauth_client_id ? "oauth_client_id"
+                                                   : "oauth_client_secret_file",
+                      "is missing: oauth_token_url, oauth_client_id and oauth_client_secret_file go together",
+                      ret_fault);
+    if (upstream->connect_timeout_ms > upstream->timeout_ms)
+        return refuse(config, section, "connect_timeout", "is longer than the timeout of the whole exchange",
+                      ret_fault);
+    if (upstream->breaker_open_for_ms > upstream->breaker_max_open_for_ms)
+        return refuse(config, section, "breaker_open_for", "is longer than breaker_max_open_for", ret_fault);
+    return OK;
+}
+
+static void write_section(const struct upstream_settings *upstream, char *out, size_t size)
+{
+    bool is_lms = strcmp(upstream->name, "lms") == 0;
+
+    (void)snprintf(out, size, "%s%s", is_lms ? "" : "upstream ", upstream->name);
+}
+
+static MUST_CHECK enum err check_upstreams(const struct settings *settings, struct config *config,
+                                           struct fault *ret_fault)
+{
+    for (size_t i = 0; i < settings->upstream_count; i++) {
+        char section[64];
+        enum err err;
+
+        write_section(&settings->upstreams[i], section, sizeof(section));
+        err = check_upstream(&settings->upstreams[i], section, config, ret_fault);
+        if (err != OK)
+            return err;
+    }
+    return OK;
+}
+
+static const struct module_settings *find_module(const struct settings *settings, const char *name)
+{
+    for (size_t i = 0; i < settings->module_count; i++) {
+        if (strcmp(settings->modules[i].name, name) == 0)
+            return &settings->modules[i];
+    }
+    return NULL;
+}
+
+/* The built-in modules that cannot work without an upstream. */
+static bool needs_upstream(const char *type)
+{
+    return strcmp(type, "enrollment") == 0 || strcmp(type, "entitlement") == 0;
+}
+
+/* A product class whose module needs an upstream needs its address. */
+static MUST_CHECK enum err check_mapping(const struct settings *settings, const struct settings_pair *mapping,
+                                         struct config *config, struct fault *ret_fault)
+{
+    const struct module_settings *module = find_module(settings, mapping->value);
+    const char *named = module ? settings_module_value(module, "upstream") : NULL;
+    const struct upstream_settings *upstream = settings_upstream(settings, named ? named : "lms");
+    char section[64];
+
+    if (!needs_upstream(module ? module->type : mapping->value) || !upstream || upstream->base_url)
+        return OK;
+    write_section(upstream, section, sizeof(section));
+    *ret_fault = fault_make(ERR_CONFIG,
+                            "%s: %s.base_url is required, since products of class \"%s\" go to module %s; "
+                            "as in base_url = https://lms.example.org",
+                            config->name, section, mapping->key, mapping->value);
+    return ERR_CONFIG;
+}
+
+static MUST_CHECK enum err check_modules(const struct settings *settings, struct config *config,
+                                         struct fault *ret_fault)
+{
+    for (size_t i = 0; i < settings->module_count; i++) {
+        const struct module_settings *module = &settings->modules[i];
+        const char *upstream = settings_module_value(module, "upstream");
+        char section[64];
+
+        (void)snprintf(section, sizeof(section), "module %s", module->name);
+        if (module->type[0] == '\0')
+            return refuse(config, section, "type", "expected the name of a module type", ret_fault);
+        if (upstream && !settings_upstream(settings, upstream))
+            return refuse(config, section, "upstream", "expected lms or the NAME of an [upstream NAME] section",
+                          ret_fault);
+    }
+    for (size_t i = 0; i < settings->mapping_count; i++) {
+        enum err err = check_mapping(settings, &settings->mappings[i], config, ret_fault);
+
+        if (err != OK)
+            return err;
+    }
+    return OK;
+}
+
+MUST_CHECK enum err settings_check(const struct settings *settings, struct config *config,
+                                   struct fault *ret_fault)
+{
+    enum err err = check_links(settings, config, ret_fault);
+
+    if (err == OK)
+        err = check_limits(settings, config, ret_fault);
+    if (err == OK)
+        err = check_upstreams(settings, config, ret_fault);
+    if (err == OK)
+        err = check_modules(settings, config, ret_fault);
+    return err;
+}
