@@ -19,6 +19,7 @@ from harness.daemon import Daemon, fulfilld_bin  # noqa: E402
 from harness.lms import Lms  # noqa: E402
 from harness.rabbitmq import RabbitMQ  # noqa: E402
 from harness.redis import Redis  # noqa: E402
+from harness.stack import Stack  # noqa: E402
 
 
 def require(program, what):
@@ -147,6 +148,22 @@ def daemon(request, broker, redis, lms, prefix, make_daemon):
     return make_daemon(broker, redis, lms, prefix, config).start()
 
 
+@pytest.fixture(scope="module")
+def stack(request, tmp_path_factory, broker, redis):
+    """One fulfilld, LMS and client for all tests of a file that need nothing special.
+
+    The tests keep apart by order number, learner and message id. STACK_CONFIG of the file configures it.
+    """
+    require(os.environ.get("FULFILLD_LMS_BIN", "fulfill-lms"), "the stand-in LMS")
+    require(fulfilld_bin(), "the program under test")
+    made = Stack(tmp_path_factory.mktemp("stack"), broker, redis,
+                 getattr(request.module, "STACK_CONFIG", None))
+    try:
+        yield made.start()
+    finally:
+        made.destroy()
+
+
 def pytest_configure(config):
     config.addinivalue_line("markers", "config(sections): configuration of the daemon fixture")
 
@@ -156,6 +173,7 @@ def pytest_runtest_makereport(item, call):
     """Shows the end of the daemon's log with a failure."""
     outcome = yield
     report = outcome.get_result()
-    daemon = item.funcargs.get("daemon") if hasattr(item, "funcargs") else None
+    fixtures = getattr(item, "funcargs", {})
+    daemon = fixtures.get("daemon") or getattr(fixtures.get("stack"), "daemon", None)
     if report.when == "call" and report.failed and daemon is not None:
         report.sections.append(("fulfilld log (end)", daemon.log_text()[-6000:]))

@@ -190,6 +190,13 @@ class Client:
             return self.depth("orders") == 0
         wait_until(settled, "the orders queue to be empty and acknowledged", deadline_s)
 
+    def wait_dead_message(self, message_id, deadline_s=30):
+        """Waits until the dead queue holds that message; answers it, left where it is."""
+        def found():
+            return next((message for message in self.peek("dead")
+                         if message.properties.message_id == message_id), None)
+        return wait_until(found, f"message {message_id} in {self.name('dead')}", deadline_s, pause_s=0.1)
+
     def wait_dead(self, count=1, deadline_s=30):
         """Waits until the dead queue holds count messages; answers them, left where they are."""
         self.wait_depth("dead", count, deadline_s)
