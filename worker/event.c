@@ -70,7 +70,8 @@ static void write_id(char *id, const struct event_facts *facts)
 
         snprintf(number_part + cut, sizeof(number_part) - cut, "~%016" PRIx64, digest_of(number));
     }
-    if (facts->distinguish && strlen(facts->distinguish) <= ID_DISTINGUISH_BYTES && is_plain(facts->distinguish))
+    if (facts->distinguish && strlen(facts->distinguish) <= ID_DISTINGUISH_BYTES &&
+        is_plain(facts->distinguish))
         snprintf(distinguish, sizeof(distinguish), "/%s", facts->distinguish);
     else if (facts->distinguish)
         snprintf(distinguish, sizeof(distinguish), "/~%016" PRIx64, digest_of(facts->distinguish));
@@ -81,7 +82,8 @@ static void write_id(char *id, const struct event_facts *facts)
 
 /* ---- pieces ---- */
 
-/* "2026-01-02T03:04:05", without what follows the seconds. A time beyond year 9999 is shown as its last second. */
+/* "2026-01-02T03:04:05", without what follows the seconds. A time beyond year 9999 is shown as its last
+ * second. */
 static void put_seconds(struct text *text, int64_t seconds)
 {
     static const int64_t last_second = INT64_C(253402300799);
@@ -202,7 +204,8 @@ enum err event_build(const struct event_facts *facts, struct event *ret_event)
              event_outcome_name(facts->outcome));
     PUT(&text, "{\"specversion\":\"1.0\",\"id\":");
     text_json(&text, event.id);
-    PUT(&text, ",\"source\":\"fulfilld/fulfillment\",\"type\":\"fulfillment.order.status_changed.v1\",\"subject\":");
+    PUT(&text,
+        ",\"source\":\"fulfilld/fulfillment\",\"type\":\"fulfillment.order.status_changed.v1\",\"subject\":");
     text_json(&text, facts->order_number);
     PUT(&text, ",\"time\":\"");
     put_time_us(&text, facts->time_us);

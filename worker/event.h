@@ -8,27 +8,32 @@
 #include "worker/verdict.h"
 
 enum event_outcome {
-    EVENT_COMPLETE, EVENT_RETRYING, EVENT_DEAD, EVENT_REQUEUED, EVENT_IGNORED, EVENT_INVALID
+    EVENT_COMPLETE,
+    EVENT_RETRYING,
+    EVENT_DEAD,
+    EVENT_REQUEUED,
+    EVENT_IGNORED,
+    EVENT_INVALID
 };
 
 struct event_facts {
     enum event_outcome outcome;
     const char *order_number;
     enum order_action action;
-    const char *refund_number;         /* NULL = none */
-    const char *item_id;               /* "" for invalid */
-    const char *distinguish;           /* extra part of the id where outcome alone is not enough (a message id, a
-                                          count of waits), any bytes; NULL = none */
+    const char *refund_number; /* NULL = none */
+    const char *item_id;       /* "" for invalid */
+    const char *distinguish;   /* extra part of the id where outcome alone is not enough (a message id, a
+                                  count of waits), any bytes; NULL = none */
     int64_t sequence;
     int64_t generation, attempt;
-    bool order_complete;               /* every line that is known is finished (refund: of the refund) */
-    bool no_status;                    /* outcome invalid: status null, no lines */
-    int64_t time_us;                   /* wall clock */
-    int64_t next_attempt_ms;           /* wall clock, told in whole seconds, not later; 0 = none */
-    const char *traceparent;           /* NULL = none */
-    const struct order *order;         /* NULL with no_status */
-    const struct line_outcome *lines;  /* parallel to order->lines */
-    const char *detail;                /* with invalid: what is wrong, goes into data.reason */
+    bool order_complete;              /* every line that is known is finished (refund: of the refund) */
+    bool no_status;                   /* outcome invalid: status null, no lines */
+    int64_t time_us;                  /* wall clock */
+    int64_t next_attempt_ms;          /* wall clock, told in whole seconds, not later; 0 = none */
+    const char *traceparent;          /* NULL = none */
+    const struct order *order;        /* NULL with no_status */
+    const struct line_outcome *lines; /* parallel to order->lines */
+    const char *detail;               /* with invalid: what is wrong, goes into data.reason */
 };
 
 enum { EVENT_ID_BYTES = 320, EVENT_KEY_BYTES = 48 };

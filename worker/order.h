@@ -16,8 +16,8 @@ enum order_action { ORDER_FULFILL, ORDER_REFUND };
 enum {
     ORDER_ITEM_ID_SIZE = 17,
     ORDER_MAX_LINES = 1000,
-    ORDER_MAX_NUMBER = 128,         /* bytes, also of a refund number */
-    ORDER_MAX_BYTES = 1024 * 1024   /* of a body */
+    ORDER_MAX_NUMBER = 128,       /* bytes, also of a refund number */
+    ORDER_MAX_BYTES = 1024 * 1024 /* of a body */
 };
 
 struct order_line {
@@ -25,16 +25,16 @@ struct order_line {
     const char *product_class; /* all texts: borrowed from the order's document; NULL = not given */
     const char *sku;
     const char *title;
-    const char *username;      /* the line's learner where it names one, else the order's; never "" */
-    const char *email;         /* of the same learner; any characters */
+    const char *username; /* the line's learner where it names one, else the order's; never "" */
+    const char *email;    /* of the same learner; any characters */
     int64_t quantity;
-    const json_t *json;        /* the line's object (borrowed) */
-    const json_t *attributes;  /* object or NULL (borrowed) */
-    const json_t *result;      /* of a refund's line: what fulfilment returned; object or NULL (borrowed) */
+    const json_t *json;       /* the line's object (borrowed) */
+    const json_t *attributes; /* object or NULL (borrowed) */
+    const json_t *result;     /* of a refund's line: what fulfilment returned; object or NULL (borrowed) */
 };
 
 struct order {
-    json_t *document;          /* owned */
+    json_t *document; /* owned */
     const char *number;
     enum order_action action;  /* a resubmit's is its item's: refund when it has a refund_number */
     bool resubmit;             /* action said "resubmit" */
@@ -44,7 +44,7 @@ struct order {
     char date_placed[24];      /* UTC seconds "2026-01-02T03:04:05Z", "" when not given */
     const char *ga_client_id, *lms_ip, *enterprise_customer_uuid; /* NULL = not given */
     bool email_opt_in;
-    struct order_line *lines;  /* owned array */
+    struct order_line *lines; /* owned array */
     size_t line_count;
     char item_id[ORDER_ITEM_ID_SIZE]; /* hex digest of action, refund number and the set of line ids */
 };

@@ -14,13 +14,15 @@
 
 enum { MAX_PRODUCT_CLASS = 255 };
 
+_Static_assert(sizeof(((struct order *)0)->date_placed) == ORDER_DATE_BYTES, "a date does not fit");
+
 /* Attributes that a module of ours reads; their types are part of the message's schema. */
 static const struct {
     const char *name;
     bool flag; /* a boolean; else a string */
 } known_attributes[] = {
-    {"course_key", false},      {"certificate_type", false},        {"seat_type", false}, {"UUID", false},
-    {"credit_provider", false}, {"id_verification_required", true},
+    {"course_key", false}, {"certificate_type", false}, {"seat_type", false},
+    {"UUID", false},       {"credit_provider", false},  {"id_verification_required", true},
 };
 
 static enum err refuse(const struct jsonx_path *parent, const char *key, const char *expected,
@@ -70,8 +72,8 @@ static enum err read_refund(struct order *order, struct fault *ret_fault)
 {
     const enum jsonx_need need = order->action == ORDER_REFUND ? JSONX_REQUIRED : JSONX_NULLABLE;
     const char *number = NULL, *total = NULL;
-    enum err err = jsonx_identifier(order->document, "refund_number", NULL, need, ORDER_MAX_NUMBER, &number,
-                                    ret_fault);
+    enum err err =
+        jsonx_identifier(order->document, "refund_number", NULL, need, ORDER_MAX_NUMBER, &number, ret_fault);
 
     if (err != OK)
         return err;
@@ -115,7 +117,8 @@ static enum err read_context(struct order *order, struct fault *ret_fault)
         err = jsonx_string(order->document, "enterprise_customer_uuid", NULL, JSONX_NULLABLE,
                            &order->enterprise_customer_uuid, ret_fault);
     if (err == OK)
-        err = jsonx_bool(order->document, "email_opt_in", NULL, JSONX_NULLABLE, &order->email_opt_in, ret_fault);
+        err = jsonx_bool(order->document, "email_opt_in", NULL, JSONX_NULLABLE, &order->email_opt_in,
+                         ret_fault);
     return err;
 }
 

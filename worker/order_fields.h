@@ -16,7 +16,8 @@ MUST_CHECK enum err order_fields_read(struct order *order, struct fault *ret_fau
  */
 void order_peek_number(const char *body, size_t length, char *ret_number);
 
-/** Whether a body holds so many objects and arrays that reading it would cost far more memory than its size. */
+/** Whether a body holds so many objects and arrays that reading it would cost far more memory than its size.
+ */
 bool order_peek_is_bloated(const char *body, size_t length);
 
 #endif

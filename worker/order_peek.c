@@ -25,6 +25,8 @@ bool order_peek_is_bloated(const char *body, size_t length)
 {
     size_t brackets = 0, containers = 0;
 
+    if (length <= MAX_CONTAINERS)
+        return false;
     /* Brackets within strings count here as well: this loop is fast, and is enough for all but odd bodies. */
     for (size_t at = 0; at < length; at++)
         brackets += (size_t)(body[at] == '{') + (size_t)(body[at] == '[');

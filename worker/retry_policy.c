@@ -1,7 +1,7 @@
 /*
- * What becomes of an item after a run. Decides attempts, giving up, and when to come back; what an answer of an
- * upstream means was decided before (line_outcome.decision), and how a delay is kept is the topology's affair.
- * Called by stage_record.
+ * What becomes of an item after a run. Decides attempts, giving up, and when to come back; what an answer of
+ * an upstream means was decided before (line_outcome.decision), and how a delay is kept is the topology's
+ * affair. Called by stage_record.
  */
 #include "worker/retry_policy.h"
 
@@ -66,8 +66,8 @@ static int64_t wait_of_module(const struct line_outcome *lines, size_t count, co
 }
 
 /* Seconds until the item can do something useful again, before spreading. */
-static int64_t earliest_delay_s(const struct retry_input *input, const struct line_outcome *lines, size_t count,
-                                int64_t own_delay_ms, bool *ret_waits)
+static int64_t earliest_delay_s(const struct retry_input *input, const struct line_outcome *lines,
+                                size_t count, int64_t own_delay_ms, bool *ret_waits)
 {
     int64_t earliest_ms = INT64_MAX;
 

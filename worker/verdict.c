@@ -12,18 +12,13 @@
 
 /* The names are stored: they never change their meaning. */
 static const char *const state_names[] = {
-    [LINE_OPEN] = "open",
-    [LINE_COMPLETE] = "complete",
-    [LINE_REFUNDED] = "refunded",
-    [LINE_FAILED] = "failed",
-    [LINE_FINAL] = "final",
+    [LINE_OPEN] = "open",     [LINE_COMPLETE] = "complete", [LINE_REFUNDED] = "refunded",
+    [LINE_FAILED] = "failed", [LINE_FINAL] = "final",
 };
 
 static const char *const status_names[] = {
-    [FULFILL_STATUS_COMPLETE] = "complete",
-    [FULFILL_STATUS_CONFIGURATION] = "configuration",
-    [FULFILL_STATUS_NETWORK] = "network",
-    [FULFILL_STATUS_TIMEOUT] = "timeout",
+    [FULFILL_STATUS_COMPLETE] = "complete", [FULFILL_STATUS_CONFIGURATION] = "configuration",
+    [FULFILL_STATUS_NETWORK] = "network",   [FULFILL_STATUS_TIMEOUT] = "timeout",
     [FULFILL_STATUS_SERVER] = "server",
 };
 
@@ -200,7 +195,8 @@ static void merge_result(struct line_outcome *line, const json_t *result)
 
 static void merge_failure(struct line_outcome *line, const json_t *row, bool same_generation)
 {
-    int status = find_name(status_names, ARRAY_LEN(status_names), json_string_value(json_object_get(row, "status")));
+    int status =
+        find_name(status_names, ARRAY_LEN(status_names), json_string_value(json_object_get(row, "status")));
     int doubtful = get_number(row, "doubtful", 0, MAX_DOUBTFUL);
 
     line->status = status == UNKNOWN_NAME ? FULFILL_STATUS_SERVER : (enum fulfill_status)status;
@@ -215,7 +211,8 @@ static void merge_failure(struct line_outcome *line, const json_t *row, bool sam
 
 static void merge_row(struct line_outcome *line, const json_t *row, bool same_generation)
 {
-    int state = find_name(state_names, ARRAY_LEN(state_names), json_string_value(json_object_get(row, "state")));
+    int state =
+        find_name(state_names, ARRAY_LEN(state_names), json_string_value(json_object_get(row, "state")));
 
     if (state == UNKNOWN_NAME || line_finished(line))
         return;

@@ -12,11 +12,11 @@
 #include <stdint.h>
 
 enum line_state {
-    LINE_OPEN,      /* not run in this generation yet, or postponed: its upstream is not asked now */
-    LINE_COMPLETE,  /* fulfilled; of a refund: revoked */
-    LINE_REFUNDED,  /* of a fulfilment: a refund came first; counts as finished */
-    LINE_FAILED,    /* failed, may be tried again */
-    LINE_FINAL      /* failed for good in this generation */
+    LINE_OPEN,     /* not run in this generation yet, or postponed: its upstream is not asked now */
+    LINE_COMPLETE, /* fulfilled; of a refund: revoked */
+    LINE_REFUNDED, /* of a fulfilment: a refund came first; counts as finished */
+    LINE_FAILED,   /* failed, may be tried again */
+    LINE_FINAL     /* failed for good in this generation */
 };
 
 enum { LINE_MESSAGE_BYTES = 501, LINE_REASON_BYTES = 32, LINE_MODULE_BYTES = 33 };
@@ -25,20 +25,20 @@ enum { LINE_MESSAGE_BYTES = 501, LINE_REASON_BYTES = 32, LINE_MODULE_BYTES = 33 
 struct line_outcome {
     int64_t id;
     enum line_state state;
-    enum fulfill_status status;             /* of a failed line: which of the four errors */
-    char reason[LINE_REASON_BYTES];         /* "" = none */
+    enum fulfill_status status;     /* of a failed line: which of the four errors */
+    char reason[LINE_REASON_BYTES]; /* "" = none */
     char message[LINE_MESSAGE_BYTES];
     int http_status;
-    char module[LINE_MODULE_BYTES];         /* "" = none */
-    char *result_json;                      /* owned; a JSON object, checked by who sets it; NULL = none */
-    bool look_first;                        /* an earlier attempt may have had its effect */
-    int doubtful;                           /* RETRY_FEW answers so far in this generation; counted by
-                                               retry_decide() alone */
+    char module[LINE_MODULE_BYTES]; /* "" = none */
+    char *result_json;              /* owned; a JSON object, checked by who sets it; NULL = none */
+    bool look_first;                /* an earlier attempt may have had its effect */
+    int doubtful;                   /* RETRY_FEW answers so far in this generation; counted by
+                                       retry_decide() alone */
     /* of this run only: */
-    bool ran;                               /* an upstream was asked, or the module decided */
+    bool ran; /* an upstream was asked, or the module decided */
     bool costs_attempt;
     enum fulfill_decision decision;
-    int64_t wait_until_ms;                  /* wall clock, ms: not before this; 0 = policy decides */
+    int64_t wait_until_ms; /* wall clock, ms: not before this; 0 = policy decides */
 };
 
 /* Nothing more is to be done for the line: complete, or a refund came first. */
