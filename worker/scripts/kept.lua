@@ -2,7 +2,7 @@
 -- waiting copy must have been lost.
 --
 -- KEYS  1 the order
--- Reply: {known, sequence, {message, message id, generation, finished lines, …}}
+-- Reply: {known, sequence, {message, message id, generation, finished lines, and so on}}
 
 local order_key = KEYS[1]
 local LOST_AFTER_MS = 900000    -- as in claim.lua

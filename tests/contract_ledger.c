@@ -1,0 +1,655 @@
+/*
+ * The ledger on a real Redis, first half: copies of an item on their way (order, waits, marks, records), leases,
+ * crashes, and what a flush between any two steps does. People's words and refunds: contract_ledger_words.c.
+ */
+#include "tests/support/ledger_bench.h"
+
+#include <stdio.h>
+
+static struct item seat;
+
+static int set_up(void **state)
+{
+    bench_item(&seat, "EDX-1", ORDER_FULFILL, NULL, 11, 2);
+    return bench_empty(state);
+}
+
+static const struct copy_facts original = {.message_id = "m1"};
+static const struct copy_facts again = {.message_id = "m1", .redelivered = true};
+
+static struct copy_facts retry_copy(int64_t generation, int64_t attempts, int64_t due_ms)
+{
+    return (struct copy_facts){
+        .message_id = "m1", .generation = generation, .attempts = attempts, .due_ms = due_ms, .first_ms = 1};
+}
+
+/* Leaves the item waiting at (1, 1): due long ago, or in an hour. */
+static int64_t leave_waiting(bool due_now)
+{
+    struct seen run = bench_expect(&seat, original, CLAIM_RUN);
+    int64_t due_ms = due_now ? 5000 : bench_now_ms() + 3600000;
+
+    assert_int_equal(bench_record(&seat, &run, (struct outcome){RECORD_WAIT, .attempts = 1, .due_ms = due_ms}), OK);
+    return due_ms;
+}
+
+static void leave_dead(void)
+{
+    struct seen run = bench_expect(&seat, original, CLAIM_RUN);
+
+    assert_int_equal(bench_record(&seat, &run, (struct outcome){RECORD_DEAD, .attempts = 1, .finished = "c-"}), OK);
+}
+
+/* ---- first claims ---- */
+
+static void test_the_first_copy_runs_at_generation_one(void **state)
+{
+    struct seen run = bench_expect(&seat, original, CLAIM_RUN);
+
+    (void)state;
+    assert_int_equal(run.result.generation, 1);
+    assert_int_equal(run.result.attempts, 0);
+    assert_int_equal(run.result.first_ms, 0);
+    assert_false(run.result.doubtful);
+    assert_false(run.result.started);
+    assert_true(run.result.others_finished);
+    assert_true(run.result.fence > 1000000000000000);
+    assert_true(run.result.now_ms > 1000000000000);
+    assert_string_equal(run.finished, "");
+    assert_string_equal(run.decision, "");
+}
+
+static void test_a_second_copy_is_busy_while_the_first_runs(void **state)
+{
+    struct seen busy;
+
+    (void)state;
+    bench_expect(&seat, original, CLAIM_RUN);
+    busy = bench_expect(&seat, again, CLAIM_BUSY);
+    assert_int_equal(busy.result.wait_ms, 1000);
+}
+
+static void test_other_items_of_the_order_are_busy_and_other_orders_are_not(void **state)
+{
+    struct item part, other;
+    struct seen run;
+
+    (void)state;
+    bench_item(&part, "EDX-1", ORDER_FULFILL, NULL, 20, 1);
+    bench_item(&other, "EDX-2", ORDER_FULFILL, NULL, 11, 2);
+    run = bench_expect(&seat, original, CLAIM_RUN);
+    bench_expect(&part, (struct copy_facts){.message_id = "p"}, CLAIM_BUSY);
+    bench_expect(&other, original, CLAIM_RUN);
+    assert_int_equal(bench_record(&seat, &run, (struct outcome){RECORD_DONE, .attempts = 1, .finished = "cc"}), OK);
+    /* Back from its wait, it is still as fresh as it was. */
+    run = bench_expect(&part, (struct copy_facts){.message_id = "p", .redelivered = true}, CLAIM_RUN);
+    assert_false(run.result.doubtful);
+    assert_true(run.result.others_finished);
+}
+
+static void test_others_finished_is_over_every_line_of_the_order(void **state)
+{
+    struct item part;
+    struct seen run;
+
+    (void)state;
+    bench_item(&part, "EDX-1", ORDER_FULFILL, NULL, 20, 1);
+    leave_waiting(false);
+    run = bench_expect(&part, (struct copy_facts){.message_id = "p"}, CLAIM_RUN);
+    assert_false(run.result.others_finished);
+}
+
+static void test_odd_order_numbers_have_keys_of_their_own(void **state)
+{
+    static const char *const numbers[] = {"{}", "a{b}c", "%7B%7D", "a\x01\x7f", "caf\xc3\xa9 1", "%"};
+    struct item odd;
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(numbers); i++)
+        bench_expect(bench_item(&odd, numbers[i], ORDER_FULFILL, NULL, 1, 1), original, CLAIM_RUN);
+    assert_string_equal(REDIS("DBSIZE"), "12");
+    assert_string_equal(REDIS("EXISTS", BENCH_PREFIX "{a%7Bb%7Dc}"), "1");
+    assert_string_equal(REDIS("EXISTS", BENCH_PREFIX "{a%01%7F}"), "1");
+}
+
+/* ---- waiting ---- */
+
+static void test_the_next_step_is_repeated_until_its_copy_is_confirmed(void **state)
+{
+    struct seen seen;
+
+    (void)state;
+    leave_waiting(false);
+    seen = bench_expect(&seat, again, CLAIM_REPEAT);
+    assert_string_equal(seen.decision, "decision");
+    assert_int_equal(bench_mark(&seat, 1, 0, 0), OK); /* another step's mark changes nothing */
+    bench_expect(&seat, again, CLAIM_REPEAT);
+    assert_int_equal(bench_mark(&seat, 1, 1, 0), OK);
+    bench_expect(&seat, again, CLAIM_STALE);
+}
+
+static void test_a_copy_is_early_until_it_is_due(void **state)
+{
+    int64_t due_ms = leave_waiting(false);
+    struct seen seen = bench_expect(&seat, retry_copy(1, 1, due_ms), CLAIM_EARLY);
+
+    (void)state;
+    assert_in_range(seen.result.wait_ms, 3500000, 3600000);
+    bench_expect(&seat, again, CLAIM_STALE); /* the step's copy has been seen: it is safe */
+}
+
+static void test_a_due_copy_runs_with_what_is_stored(void **state)
+{
+    int64_t due_ms = leave_waiting(true);
+    struct seen run = bench_expect(&seat, retry_copy(1, 1, due_ms), CLAIM_RUN);
+
+    (void)state;
+    assert_int_equal(run.result.attempts, 1);
+    assert_true(run.result.first_ms > 0);
+    assert_false(run.result.doubtful);
+    assert_true(run.result.lines_current);
+    assert_string_equal(run.lines_blob, "[\"lines\"]");
+    bench_expect(&seat, again, CLAIM_STALE); /* older than the claimed copy, which carries the item on */
+}
+
+static void test_a_copy_that_lost_one_header_is_still_known(void **state)
+{
+    int64_t due_ms = leave_waiting(false);
+    struct copy_facts copies[] = {retry_copy(0, 1, due_ms), retry_copy(1, 0, due_ms), retry_copy(1, 1, 0)};
+
+    (void)state;
+    assert_int_equal(bench_mark(&seat, 1, 1, 0), OK);
+    for (size_t i = 0; i < ARRAY_LEN(copies); i++)
+        bench_expect(&seat, copies[i], CLAIM_EARLY);
+}
+
+static void test_a_copy_stripped_of_all_headers_is_kept_until_it_is_due(void **state)
+{
+    struct seen run;
+
+    (void)state;
+    leave_waiting(false);
+    assert_int_equal(bench_mark(&seat, 1, 1, 0), OK);
+    bench_expect(&seat, original, CLAIM_EARLY);
+    bench_expect(&seat, again, CLAIM_STALE);
+    bench_expect(&seat, (struct copy_facts){.message_id = "other"}, CLAIM_STALE);
+    REDIS("HSET", bench_item_key(&seat), "due", "5000");
+    run = bench_expect(&seat, again, CLAIM_RUN);
+    assert_int_equal(run.result.attempts, 1); /* Redis knows what the copy does not */
+}
+
+static void test_a_wait_without_an_attempt_is_a_step_of_its_own(void **state)
+{
+    struct seen run = bench_expect(&seat, original, CLAIM_RUN);
+    int64_t later_ms = bench_now_ms() + 3600000;
+
+    (void)state;
+    assert_int_equal(bench_record(&seat, &run, (struct outcome){RECORD_WAIT, .waits = 1, .due_ms = 5000}), OK);
+    run = bench_expect(&seat, retry_copy(1, 0, 5000), CLAIM_RUN);
+    assert_int_equal(run.result.waits, 1);
+    assert_int_equal(bench_record(&seat, &run, (struct outcome){RECORD_WAIT, .waits = 2, .due_ms = later_ms}), OK);
+    bench_expect(&seat, retry_copy(1, 0, 5000), CLAIM_REPEAT);
+    assert_int_equal(bench_mark(&seat, 1, 0, 2), OK);
+    bench_expect(&seat, retry_copy(1, 0, 5000), CLAIM_STALE);
+    bench_expect(&seat, retry_copy(1, 0, later_ms), CLAIM_EARLY);
+}
+
+static void test_the_larger_of_the_two_counts(void **state)
+{
+    struct seen run;
+
+    (void)state;
+    leave_waiting(true);
+    run = bench_expect(&seat, retry_copy(1, 7, 6000), CLAIM_RUN);
+    assert_int_equal(run.result.attempts, 7);
+    assert_true(run.result.doubtful); /* six runs that Redis has lost */
+    assert_int_equal(run.result.first_ms, 1);
+}
+
+/* ---- done and dead ---- */
+
+static void test_done_repeats_its_event_for_ever(void **state)
+{
+    struct seen run = bench_expect(&seat, original, CLAIM_RUN), done;
+
+    (void)state;
+    assert_int_equal(bench_record(&seat, &run, (struct outcome){RECORD_DONE, .attempts = 1, .finished = "cc"}), OK);
+    done = bench_expect(&seat, again, CLAIM_DONE);
+    assert_string_equal(done.decision, "decision");
+    bench_expect(&seat, retry_copy(1, 1, 5000), CLAIM_DONE);
+    bench_expect(&seat, (struct copy_facts){.message_id = "other"}, CLAIM_DONE);
+    assert_string_equal(REDIS("HEXISTS", bench_item_key(&seat), "msg"), "0");
+}
+
+static void test_dead_is_repeated_until_its_copy_is_confirmed_and_then_told_only(void **state)
+{
+    (void)state;
+    leave_dead();
+    bench_expect(&seat, again, CLAIM_REPEAT);
+    assert_int_equal(bench_mark(&seat, 1, 1, 0), OK);
+    bench_expect(&seat, again, CLAIM_DONE);
+    bench_expect(&seat, original, CLAIM_DONE);
+    bench_expect(&seat, (struct copy_facts){.message_id = "other"}, CLAIM_DONE);
+}
+
+static void test_finished_lines_are_finished_for_every_item_of_the_order(void **state)
+{
+    struct item whole;
+    struct seen run;
+
+    (void)state;
+    leave_dead(); /* line 11 is complete */
+    bench_item(&whole, "EDX-1", ORDER_FULFILL, NULL, 11, 1);
+    run = bench_expect(&whole, (struct copy_facts){.message_id = "w"}, CLAIM_RUN);
+    assert_string_equal(run.finished, "11=[{\"id\":11,\"state\":\"complete\"}]");
+}
+
+static void test_an_order_is_kept_for_a_while_when_all_of_it_is_finished(void **state)
+{
+    struct item part;
+    struct seen run;
+
+    (void)state;
+    bench_item(&part, "EDX-1", ORDER_FULFILL, NULL, 20, 1);
+    leave_dead();
+    run = bench_expect(&part, (struct copy_facts){.message_id = "p"}, CLAIM_RUN);
+    assert_int_equal(bench_record(&part, &run, (struct outcome){RECORD_DONE, .attempts = 1, .finished = "c"}), OK);
+    assert_string_equal(REDIS("PTTL", bench_order_key(&part)), "-1");
+    assert_string_equal(REDIS("PTTL", bench_item_key(&part)), "-1");
+    run = bench_expect(&seat, (struct copy_facts){.message_id = "m1", .generation = 1, .attempts = 1, .dead_copy = true},
+                       CLAIM_RUN);
+    assert_int_equal(bench_record(&seat, &run, (struct outcome){RECORD_DONE, .attempts = 1, .finished = "cc"}), OK);
+    assert_in_range(strtoll(REDIS("PTTL", bench_order_key(&seat)), NULL, 10), 7775000000, 7776000000);
+    assert_in_range(strtoll(REDIS("PTTL", bench_item_key(&seat)), NULL, 10), 7775000000, 7776000000);
+    assert_in_range(strtoll(REDIS("PTTL", bench_item_key(&part)), NULL, 10), 7775000000, 7776000000);
+    /* Something new for the order: it stays again. */
+    bench_item(&part, "EDX-1", ORDER_FULFILL, NULL, 30, 1);
+    bench_expect(&part, (struct copy_facts){.message_id = "q"}, CLAIM_RUN);
+    assert_string_equal(REDIS("PTTL", bench_order_key(&seat)), "-1");
+    assert_string_equal(REDIS("PTTL", bench_item_key(&seat)), "-1");
+}
+
+/* ---- leases ---- */
+
+static void test_a_dead_lease_is_taken_over_in_doubt(void **state)
+{
+    struct seen run, second;
+
+    (void)state;
+    run = bench_expect(&seat, original, CLAIM_RUN);
+    bench_end_lease(&seat);
+    second = bench_expect(&seat, again, CLAIM_RUN);
+    assert_true(second.result.doubtful);
+    assert_int_equal(second.result.attempts, 0);
+    assert_true(second.result.fence > run.result.fence);
+    assert_int_equal(bench_renew(&seat, run.result.fence), ERR_FENCED);
+    assert_int_equal(bench_release(&seat, run.result.fence), ERR_FENCED);
+    assert_int_equal(bench_record(&seat, &run, (struct outcome){RECORD_DONE, .attempts = 1, .finished = "cc"}),
+                     ERR_FENCED);
+    bench_expect(&seat, again, CLAIM_BUSY);
+    assert_int_equal(bench_record(&seat, &second, (struct outcome){RECORD_WAIT, .attempts = 1, .due_ms = 5000}), OK);
+    second = bench_expect(&seat, retry_copy(1, 1, 5000), CLAIM_RUN);
+    assert_false(second.result.doubtful); /* the record says what there is to know */
+}
+
+static void test_an_older_copy_takes_over_at_the_stored_attempt(void **state)
+{
+    struct seen run;
+
+    (void)state;
+    leave_waiting(true);
+    bench_expect(&seat, retry_copy(1, 1, 5000), CLAIM_RUN);
+    bench_end_lease(&seat);
+    run = bench_expect(&seat, again, CLAIM_RUN);
+    assert_int_equal(run.result.attempts, 1);
+    assert_true(run.result.doubtful);
+}
+
+static void test_a_renewed_lease_lives_on(void **state)
+{
+    struct seen run = bench_expect(&seat, original, CLAIM_RUN);
+
+    (void)state;
+    bench_end_lease(&seat);
+    assert_int_equal(bench_renew(&seat, run.result.fence), OK);
+    bench_expect(&seat, again, CLAIM_BUSY);
+}
+
+static void test_a_late_renewal_does_not_bring_a_recorded_lease_back(void **state)
+{
+    struct seen run = bench_expect(&seat, original, CLAIM_RUN);
+
+    (void)state;
+    assert_int_equal(bench_record(&seat, &run, (struct outcome){RECORD_WAIT, .attempts = 1, .due_ms = 5000}), OK);
+    assert_int_equal(bench_renew(&seat, run.result.fence), OK);
+    bench_expect(&seat, retry_copy(1, 1, 5000), CLAIM_RUN);
+}
+
+static void test_a_repeated_record_changes_nothing(void **state)
+{
+    struct seen run = bench_expect(&seat, original, CLAIM_RUN);
+    struct outcome outcome = {RECORD_WAIT, .attempts = 1, .due_ms = 5000};
+
+    (void)state;
+    assert_int_equal(bench_record(&seat, &run, outcome), OK);
+    assert_int_equal(bench_record(&seat, &run, outcome), OK);
+    bench_expect(&seat, retry_copy(1, 1, 5000), CLAIM_RUN);
+    assert_int_equal(bench_record(&seat, &run, outcome), ERR_FENCED);
+}
+
+static void test_a_release_leaves_no_trace(void **state)
+{
+    struct seen run;
+
+    (void)state;
+    for (int i = 0; i < 5; i++) {
+        run = bench_expect(&seat, again, CLAIM_RUN);
+        assert_int_equal(run.result.doubtful, i == 0); /* redelivered, and Redis knew nothing of it */
+        assert_int_equal(bench_release(&seat, run.result.fence), OK);
+        if (i == 0)
+            REDIS("HSET", bench_item_key(&seat), "doubtful", "0");
+        if (i == 0)
+            REDIS("HDEL", bench_order_key(&seat), "maybe:11", "maybe:12");
+    }
+    run = bench_expect(&seat, again, CLAIM_RUN);
+    assert_false(run.result.doubtful);
+}
+
+static void test_three_crashes_make_a_suspect_and_three_more_in_solo_a_dead_one(void **state)
+{
+    struct copy_facts alone = again;
+
+    (void)state;
+    for (int i = 0; i < 3; i++) {
+        bench_expect(&seat, again, CLAIM_RUN);
+        bench_end_lease(&seat);
+    }
+    bench_expect(&seat, again, CLAIM_SOLO);
+    bench_expect(&seat, again, CLAIM_SOLO); /* being moved is no crash */
+    alone.solo = true;
+    for (int i = 0; i < 3; i++) {
+        bench_expect(&seat, alone, CLAIM_RUN);
+        bench_end_lease(&seat);
+    }
+    assert_true(bench_expect(&seat, alone, CLAIM_CRASHED).result.fence > 0);
+    bench_expect(&seat, alone, CLAIM_BUSY);
+}
+
+static void test_ten_deliveries_make_a_suspect_but_do_not_kill(void **state)
+{
+    struct copy_facts worn = {.message_id = "m1", .redelivered = true, .deliveries = 10};
+
+    (void)state;
+    bench_expect(&seat, worn, CLAIM_SOLO);
+    worn.solo = true;
+    worn.deliveries = 1000;
+    bench_expect(&seat, worn, CLAIM_RUN);
+}
+
+static void test_a_record_clears_the_crashes(void **state)
+{
+    struct seen run;
+
+    (void)state;
+    for (int i = 0; i < 2; i++) {
+        bench_expect(&seat, again, CLAIM_RUN);
+        bench_end_lease(&seat);
+    }
+    run = bench_expect(&seat, again, CLAIM_RUN);
+    assert_int_equal(bench_record(&seat, &run, (struct outcome){RECORD_WAIT, .attempts = 1, .due_ms = 5000}), OK);
+    bench_expect(&seat, retry_copy(1, 1, 5000), CLAIM_RUN);
+    bench_end_lease(&seat);
+    bench_expect(&seat, retry_copy(1, 1, 5000), CLAIM_RUN);
+}
+
+/* ---- Redis emptied ---- */
+
+static void test_after_a_flush_the_copy_says_where_the_item_was(void **state)
+{
+    struct copy_facts copy = retry_copy(3, 5, 5000);
+    struct seen run;
+
+    (void)state;
+    copy.finished = "[{\"id\":12,\"state\":\"complete\",\"result\":{\"uuid\":\"u\"}},{\"id\":99,\"state\":\"complete\"}]";
+    run = bench_expect(&seat, copy, CLAIM_RUN);
+    assert_int_equal(run.result.generation, 3);
+    assert_int_equal(run.result.attempts, 5);
+    assert_int_equal(run.result.first_ms, 1);
+    assert_true(run.result.doubtful);
+    assert_string_equal(run.finished, "12=[{\"id\":12,\"state\":\"complete\",\"result\":{\"uuid\":\"u\"}}]");
+    assert_string_equal(REDIS("HEXISTS", bench_order_key(&seat), "line:99"), "0");
+}
+
+static void test_a_nonsensical_lines_header_says_nothing(void **state)
+{
+    static const char *const headers[] = {"", "{", "[1,null,\"x\",[]]", "{\"id\":11,\"state\":\"complete\"}",
+                                          "[{\"id\":\"11\",\"state\":\"complete\"}]", "[{\"id\":11,\"state\":7}]",
+                                          "[{\"id\":11}]", "[{\"id\":11,\"state\":\"open\"}]"};
+    struct copy_facts copy = retry_copy(1, 1, 5000);
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(headers); i++) {
+        REDIS("FLUSHALL");
+        copy.finished = headers[i];
+        assert_string_equal(bench_expect(&seat, copy, CLAIM_RUN).finished, "");
+    }
+}
+
+static void test_line_ids_are_exact_to_the_last_digit(void **state)
+{
+    struct item big;
+    struct copy_facts copy = retry_copy(1, 1, 5000);
+
+    (void)state;
+    bench_item(&big, "EDX-1", ORDER_FULFILL, NULL, 9007199254740992, 2);
+    copy.finished = "[{\"id\":9007199254740993,\"state\":\"complete\"}]";
+    assert_string_equal(bench_expect(&big, copy, CLAIM_RUN).finished,
+                        "9007199254740993=[{\"id\":9007199254740993,\"state\":\"complete\"}]");
+}
+
+static void test_absurd_headers_do_not_break_the_numbers(void **state)
+{
+    struct copy_facts copy = {.message_id = "m1", .generation = INT64_MAX, .attempts = INT64_MAX,
+                              .first_ms = INT64_MAX, .due_ms = -5, .deliveries = -1};
+    struct seen run = bench_expect(&seat, copy, CLAIM_RUN);
+
+    (void)state;
+    assert_int_equal(run.result.generation, 1000000000);
+    assert_int_equal(run.result.attempts, 1000000000);
+}
+
+static void test_a_flush_while_it_waits_keeps_the_due_time(void **state)
+{
+    int64_t due_ms = leave_waiting(false);
+
+    (void)state;
+    REDIS("FLUSHALL");
+    bench_expect(&seat, retry_copy(1, 1, due_ms), CLAIM_EARLY);
+    bench_expect(&seat, retry_copy(1, 1, due_ms), CLAIM_EARLY);
+}
+
+static void test_a_renewal_after_a_flush_puts_the_lease_back(void **state)
+{
+    struct seen run = bench_expect(&seat, original, CLAIM_RUN);
+
+    (void)state;
+    REDIS("FLUSHALL");
+    assert_int_equal(bench_renew(&seat, run.result.fence), OK);
+    bench_expect(&seat, again, CLAIM_BUSY);
+    bench_expect(&seat, (struct copy_facts){.message_id = "w", .resubmit = true}, CLAIM_BUSY);
+    assert_int_equal(bench_record(&seat, &run, (struct outcome){RECORD_WAIT, .attempts = 1, .due_ms = 5000}), OK);
+    assert_int_equal(bench_expect(&seat, retry_copy(1, 1, 5000), CLAIM_RUN).result.attempts, 1);
+}
+
+static void test_a_lease_put_back_after_a_flush_can_die_as_well(void **state)
+{
+    struct seen run = bench_expect(&seat, original, CLAIM_RUN);
+
+    (void)state;
+    REDIS("FLUSHALL");
+    assert_int_equal(bench_renew(&seat, run.result.fence), OK);
+    bench_end_lease(&seat);
+    run = bench_expect(&seat, original, CLAIM_RUN);
+    assert_true(run.result.doubtful);
+}
+
+static void test_a_record_after_a_flush_rebuilds_everything(void **state)
+{
+    struct seen run = bench_expect(&seat, original, CLAIM_RUN), seen;
+
+    (void)state;
+    REDIS("FLUSHALL");
+    assert_int_equal(bench_record(&seat, &run, (struct outcome){RECORD_DEAD, .attempts = 4, .finished = "-c"}), OK);
+    seen = bench_expect(&seat, again, CLAIM_REPEAT);
+    assert_int_equal(seen.result.attempts, 4);
+    assert_string_equal(seen.decision, "decision");
+    assert_int_equal(bench_kept("EDX-1").count, 1);
+}
+
+static void test_a_record_after_a_flush_and_another_claim_is_refused(void **state)
+{
+    struct seen run = bench_expect(&seat, original, CLAIM_RUN);
+
+    (void)state;
+    REDIS("FLUSHALL");
+    assert_true(bench_expect(&seat, again, CLAIM_RUN).result.fence > run.result.fence);
+    assert_int_equal(bench_record(&seat, &run, (struct outcome){RECORD_DONE, .attempts = 1, .finished = "cc"}),
+                     ERR_FENCED);
+}
+
+static void test_after_a_flush_a_mark_or_release_does_nothing(void **state)
+{
+    struct seen run = bench_expect(&seat, original, CLAIM_RUN);
+
+    (void)state;
+    REDIS("FLUSHALL");
+    assert_int_equal(bench_mark(&seat, 1, 1, 0), OK);
+    assert_int_equal(bench_release(&seat, run.result.fence), OK);
+    assert_string_equal(REDIS("DBSIZE"), "0");
+}
+
+static void test_half_evicted_it_does_not_go_back(void **state)
+{
+    struct seen first = bench_expect(&seat, original, CLAIM_RUN), second;
+
+    (void)state;
+    assert_int_equal(bench_record(&seat, &first, (struct outcome){RECORD_WAIT, .attempts = 1, .due_ms = 5000}), OK);
+    second = bench_expect(&seat, retry_copy(1, 1, 5000), CLAIM_RUN);
+    assert_int_equal(bench_record(&seat, &second, (struct outcome){RECORD_WAIT, .attempts = 2, .due_ms = 6000}), OK);
+    REDIS("DEL", bench_order_key(&seat));
+    assert_int_equal(bench_record(&seat, &first, (struct outcome){RECORD_WAIT, .attempts = 1, .due_ms = 5000}),
+                     ERR_FENCED);
+    assert_int_equal(bench_expect(&seat, retry_copy(1, 2, 6000), CLAIM_RUN).result.attempts, 2);
+}
+
+static void test_scripts_survive_a_script_flush(void **state)
+{
+    struct seen run;
+
+    (void)state;
+    REDIS("SCRIPT", "FLUSH");
+    run = bench_expect(&seat, original, CLAIM_RUN);
+    REDIS("SCRIPT", "FLUSH");
+    assert_int_equal(bench_renew(&seat, run.result.fence), OK);
+    REDIS("SCRIPT", "FLUSH");
+    assert_int_equal(bench_record(&seat, &run, (struct outcome){RECORD_DONE, .attempts = 1, .finished = "cc"}), OK);
+}
+
+static void test_the_fence_grows_over_a_flush_and_sequences_never_meet(void **state)
+{
+    int64_t last = 0;
+
+    (void)state;
+    for (int i = 0; i < 20; i++) {
+        struct seen run = bench_expect(&seat, original, CLAIM_RUN);
+
+        assert_true(run.result.fence > last);
+        last = run.result.fence + 1; /* the outcome's */
+        if (i % 3 == 0) {
+            REDIS("FLUSHALL");
+        } else {
+            assert_int_equal(bench_release(&seat, run.result.fence), OK);
+        }
+    }
+}
+
+/* ---- foreign values ---- */
+
+static void test_a_foreign_value_is_refused_by_the_name_of_its_key(void **state)
+{
+    struct seen seen;
+
+    (void)state;
+    REDIS("SET", bench_order_key(&seat), "mine");
+    seen = bench_claim(&seat, original);
+    assert_int_equal(seen.err, ERR_REFUSED);
+    assert_non_null(strstr(seen.detail, bench_order_key(&seat)));
+    assert_int_equal(bench_renew(&seat, 5), ERR_REFUSED);
+    assert_int_equal(bench_release(&seat, 5), ERR_REFUSED);
+    assert_int_equal(bench_kept("EDX-1").err, ERR_REFUSED);
+    REDIS("DEL", bench_order_key(&seat));
+    REDIS("RPUSH", bench_item_key(&seat), "x");
+    seen = bench_claim(&seat, original);
+    assert_int_equal(seen.err, ERR_REFUSED);
+    assert_non_null(strstr(seen.detail, bench_item_key(&seat)));
+    assert_int_equal(bench_mark(&seat, 1, 1, 0), ERR_REFUSED);
+    assert_string_equal(REDIS("DBSIZE"), "1");
+}
+
+static void test_garbage_in_the_fields_is_no_crash(void **state)
+{
+    (void)state;
+    REDIS("HSET", bench_order_key(&seat), "fence", "x", "seq", "y", "lease_until", "", "lease_item", "z", "line:11",
+          "", "item:zz", "?");
+    REDIS("HSET", bench_item_key(&seat), "state", "nonsense", "gen", "-", "due", "soon");
+    bench_expect(&seat, original, CLAIM_RUN);
+}
+
+int main(void)
+{
+#define TEST(name) cmocka_unit_test_setup(name, set_up)
+    const struct CMUnitTest tests[] = {
+        TEST(test_the_first_copy_runs_at_generation_one),
+        TEST(test_a_second_copy_is_busy_while_the_first_runs),
+        TEST(test_other_items_of_the_order_are_busy_and_other_orders_are_not),
+        TEST(test_others_finished_is_over_every_line_of_the_order),
+        TEST(test_odd_order_numbers_have_keys_of_their_own),
+        TEST(test_the_next_step_is_repeated_until_its_copy_is_confirmed),
+        TEST(test_a_copy_is_early_until_it_is_due),
+        TEST(test_a_due_copy_runs_with_what_is_stored),
+        TEST(test_a_copy_that_lost_one_header_is_still_known),
+        TEST(test_a_copy_stripped_of_all_headers_is_kept_until_it_is_due),
+        TEST(test_a_wait_without_an_attempt_is_a_step_of_its_own),
+        TEST(test_the_larger_of_the_two_counts),
+        TEST(test_done_repeats_its_event_for_ever),
+        TEST(test_dead_is_repeated_until_its_copy_is_confirmed_and_then_told_only),
+        TEST(test_finished_lines_are_finished_for_every_item_of_the_order),
+        TEST(test_an_order_is_kept_for_a_while_when_all_of_it_is_finished),
+        TEST(test_a_dead_lease_is_taken_over_in_doubt),
+        TEST(test_an_older_copy_takes_over_at_the_stored_attempt),
+        TEST(test_a_renewed_lease_lives_on),
+        TEST(test_a_late_renewal_does_not_bring_a_recorded_lease_back),
+        TEST(test_a_repeated_record_changes_nothing),
+        TEST(test_a_release_leaves_no_trace),
+        TEST(test_three_crashes_make_a_suspect_and_three_more_in_solo_a_dead_one),
+        TEST(test_ten_deliveries_make_a_suspect_but_do_not_kill),
+        TEST(test_a_record_clears_the_crashes),
+        TEST(test_after_a_flush_the_copy_says_where_the_item_was),
+        TEST(test_a_nonsensical_lines_header_says_nothing),
+        TEST(test_line_ids_are_exact_to_the_last_digit),
+        TEST(test_absurd_headers_do_not_break_the_numbers),
+        TEST(test_a_flush_while_it_waits_keeps_the_due_time),
+        TEST(test_a_renewal_after_a_flush_puts_the_lease_back),
+        TEST(test_a_lease_put_back_after_a_flush_can_die_as_well),
+        TEST(test_a_record_after_a_flush_rebuilds_everything),
+        TEST(test_a_record_after_a_flush_and_another_claim_is_refused),
+        TEST(test_after_a_flush_a_mark_or_release_does_nothing),
+        TEST(test_half_evicted_it_does_not_go_back),
+        TEST(test_scripts_survive_a_script_flush),
+        TEST(test_the_fence_grows_over_a_flush_and_sequences_never_meet),
+        TEST(test_a_foreign_value_is_refused_by_the_name_of_its_key),
+        TEST(test_garbage_in_the_fields_is_no_crash),
+    };
+
+    return cmocka_run_group_tests(tests, bench_open, bench_close);
+}
