@@ -93,6 +93,38 @@ static void test_a_retrying_event_is_written_as_the_contract_shows_it(void **sta
     event_fini(&event);
 }
 
+static void test_a_finished_line_has_no_reason_whatever_went_before(void **state)
+{
+    struct event_facts facts = retrying();
+    struct event event;
+    json_t *json;
+
+    (void)state;
+    lines[0].state = LINE_COMPLETE;
+    json = build(&facts, &event);
+    assert_true(json_is_null(json_object_get(json_array_get(field(json, "lines"), 0), "reason")));
+    json_decref(json);
+    event_fini(&event);
+}
+
+static void test_the_id_is_printable_whatever_tells_it_apart(void **state)
+{
+    static const char *const wild[] = {"a b", "a/b", "a\r\nb", "\xff", "caf\xc3\xa9", "\x7f"};
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(wild); i++) {
+        struct event_facts facts = retrying();
+        struct event event;
+        json_t *json;
+
+        facts.distinguish = wild[i];
+        json = build(&facts, &event);
+        assert_int_equal(strlen(strstr(event.id, "/retrying/~")), strlen("/retrying/~") + 16);
+        json_decref(json);
+        event_fini(&event);
+    }
+}
+
 static void test_only_complete_and_dead_are_final(void **state)
 {
     static const bool final[] = {[EVENT_COMPLETE] = true, [EVENT_DEAD] = true, [EVENT_INVALID] = false};
@@ -345,6 +377,8 @@ int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_a_retrying_event_is_written_as_the_contract_shows_it),
+        cmocka_unit_test(test_a_finished_line_has_no_reason_whatever_went_before),
+        cmocka_unit_test(test_the_id_is_printable_whatever_tells_it_apart),
         cmocka_unit_test(test_only_complete_and_dead_are_final),
         cmocka_unit_test(test_the_status_is_that_of_the_order_or_of_the_refund),
         cmocka_unit_test(test_a_refund_names_its_number_and_its_key),

@@ -456,6 +456,8 @@ static void test_a_resubmit_is_of_its_item_or_by_number(void **state)
     struct order *refund =
         parse("{" HEAD
               ",\"action\":\"resubmit\",\"refund_number\":\"R-1\",\"total\":\"0.00\",\"lines\":[" LINE "]}");
+    struct order *part =
+        parse("{" HEAD ",\"action\":\"resubmit\",\"refund_number\":\"R-1\",\"lines\":[" LINE "]}");
     struct order *bare = parse("{" HEAD ",\"action\":\"resubmit\"}");
 
     (void)state;
@@ -464,10 +466,13 @@ static void test_a_resubmit_is_of_its_item_or_by_number(void **state)
     assert_true(refund->resubmit && !refund->by_number && refund->zero_total);
     assert_int_equal(refund->action, ORDER_REFUND);
     assert_string_equal(refund->refund_number, "R-1");
+    assert_int_equal(part->action, ORDER_REFUND);
+    assert_false(part->zero_total);
     assert_true(bare->resubmit && bare->by_number);
     assert_int_equal(bare->line_count, 0);
     order_free(fulfill);
     order_free(refund);
+    order_free(part);
     order_free(bare);
 }
 

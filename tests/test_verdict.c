@@ -168,6 +168,16 @@ static void test_the_larger_count_of_doubtful_answers_holds(void **state)
     assert_int_equal(line.doubtful, 2);
 }
 
+static void test_a_line_stays_in_doubt_until_somebody_has_looked(void **state)
+{
+    struct line_outcome line = {.id = 1};
+
+    (void)state;
+    merge_text(&line, 1, "[{\"id\":1,\"state\":\"failed\",\"look_first\":true}]", true);
+    merge_text(&line, 1, "[{\"id\":1,\"state\":\"failed\"}]", true);
+    assert_true(line.look_first);
+}
+
 static void test_rows_that_make_no_sense_change_nothing(void **state)
 {
     static const char *const rows[] = {
@@ -275,6 +285,7 @@ int main(void)
         cmocka_unit_test(test_a_finished_line_is_never_undone),
         cmocka_unit_test(test_a_new_generation_opens_failed_lines_but_keeps_their_last_word),
         cmocka_unit_test(test_the_larger_count_of_doubtful_answers_holds),
+        cmocka_unit_test(test_a_line_stays_in_doubt_until_somebody_has_looked),
         cmocka_unit_test(test_rows_that_make_no_sense_change_nothing),
         cmocka_unit_test(test_wild_values_in_a_row_are_tamed),
         cmocka_unit_test(test_words_of_an_upstream_survive_as_utf8),
