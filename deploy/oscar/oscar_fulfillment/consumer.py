@@ -20,7 +20,7 @@ class EventConsumer:
     """One consumer process."""
 
     def __init__(self, stop: StopSignal | None = None) -> None:
-        self.stop = stop or StopSignal()
+        self.stop = StopSignal() if stop is None else stop
         self._backoff = Backoff(LONGEST_PAUSE_SECONDS)
         self._link = Consumer(
             f"{conf.get('AMQP_PREFIX')}.events", prefetch=conf.get("EVENTS_PREFETCH")

@@ -76,7 +76,8 @@ def _options(buyer: Any, learner: str) -> list[dict[str, Any]]:
 
 def _place(basket: Any, buyer: Any, total: Any, shipping: Any, charge: Any, request: Any) -> Any:
     unable_to_place_order = get_class("order.exceptions", "UnableToPlaceOrder")
-    number = get_class("order.utils", "OrderNumberGenerator")().order_number(basket)
+    # Oscar makes numbers; everywhere else an order's number is text.
+    number = str(get_class("order.utils", "OrderNumberGenerator")().order_number(basket))
     try:
         order = get_class("order.utils", "OrderCreator")().place_order(
             basket=basket,

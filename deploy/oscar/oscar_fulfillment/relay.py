@@ -24,7 +24,7 @@ class Relay:
     """One relay process: rounds of claim, publish, mark, and waits between them."""
 
     def __init__(self, stop: StopSignal | None = None) -> None:
-        self.stop = stop or StopSignal()
+        self.stop = StopSignal() if stop is None else stop
         self._publisher = Publisher()
         self._listener: wakeup.Listener | None = None
         self._backoff = Backoff(conf.get("RELAY_MAX_BACKOFF"))
