@@ -80,9 +80,9 @@ static bool wants(const json_t *doc, const char *part)
 
     if (!parts)
         return true;
-    json_array_foreach((json_t *)parts, i, named)
-        if (json_is_string(named) && strcmp(json_string_value(named), part) == 0)
-            return true;
+    json_array_foreach((json_t *)parts, i,
+                       named) if (json_is_string(named) &&
+                                  strcmp(json_string_value(named), part) == 0) return true;
     return false;
 }
 
@@ -136,15 +136,17 @@ static void call_state(struct lms *lms, const struct request *request, struct re
 
     (void)request;
     if (state)
-        (void)json_object_set_new(state, "tokens_issued",
-                                  json_integer((json_int_t)lms->gate.tokens.count));
+        (void)json_object_set_new(state, "tokens_issued", json_integer((json_int_t)lms->gate.tokens.count));
     answer_json(reply, state);
 }
 
 static void call_stats(struct lms *lms, const struct request *request, struct reply *reply)
 {
     const struct world *world = &lms->world;
-    const struct { const char *key; uint64_t count; } more[] = {
+    const struct {
+        const char *key;
+        uint64_t count;
+    } more[] = {
         {"repeated_enrolls", world->repeated_enrolls},
         {"repeated_revokes", world->repeated_revokes},
         {"repeated_entitlements", world->repeated_entitlements},
@@ -169,14 +171,10 @@ void admin_answer(struct lms *lms, const struct request *request, struct reply *
         const char *name;
         void (*call)(struct lms *lms, const struct request *request, struct reply *reply);
     } calls[] = {
-        {NULL, "script", call_script},
-        {"POST", "outage", call_outage},
-        {"POST", "latency", call_latency},
-        {"POST", "config", call_config},
-        {"POST", "tokens/expire", call_expire},
-        {"POST", "reset", call_reset},
-        {"GET", "ledger", call_ledger},
-        {"GET", "state", call_state},
+        {NULL, "script", call_script},          {"POST", "outage", call_outage},
+        {"POST", "latency", call_latency},      {"POST", "config", call_config},
+        {"POST", "tokens/expire", call_expire}, {"POST", "reset", call_reset},
+        {"GET", "ledger", call_ledger},         {"GET", "state", call_state},
         {"GET", "stats", call_stats},
     };
 

@@ -39,8 +39,7 @@ const char *caller_authorization_kind(const struct request *request)
     return strncasecmp(value, "Bearer", 6) == 0 ? "bearer" : "other";
 }
 
-static bool check_jwt(const struct gate *gate, const char *text, struct caller *caller,
-                      struct reply *reply)
+static bool check_jwt(const struct gate *gate, const char *text, struct caller *caller, struct reply *reply)
 {
     const struct token *token = tokens_find(&gate->tokens, text);
 
@@ -87,8 +86,7 @@ bool caller_identify(struct gate *gate, const struct request *request, bool key_
     if (kind && strcmp(kind, "bearer") == 0 &&
         !check_bearer(gate, value + 6 + (value[6] == ' '), ret_caller, reply))
         return false;
-    ret_caller->has_key =
-        key_counts && key && gate->api_key && strcmp(key, gate->api_key) == 0;
+    ret_caller->has_key = key_counts && key && gate->api_key && strcmp(key, gate->api_key) == 0;
     if (!ret_caller->has_key && !ret_caller->has_token)
         return refuse_token(reply, "Authentication credentials were not provided.");
     return true;

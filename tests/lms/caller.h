@@ -17,7 +17,7 @@ struct caller {
 };
 
 struct gate {
-    const char *api_key;      /* borrowed; what X-Edx-Api-Key must be; NULL = no key is right */
+    const char *api_key; /* borrowed; what X-Edx-Api-Key must be; NULL = no key is right */
     struct tokens tokens;
     struct throttle staff_window;
     struct throttle user_window;

@@ -13,26 +13,26 @@
 
 enum {
     READ_BYTES = 64 * 1024,
-    OUT_MAX = 4 * 1024 * 1024,     /* above this no further request is taken */
-    PENDING_MAX = 1024 * 1024,     /* above this nothing is read */
+    OUT_MAX = 4 * 1024 * 1024, /* above this no further request is taken */
+    PENDING_MAX = 1024 * 1024, /* above this nothing is read */
 };
 
 struct conn {
     struct lms *lms;
     uv_tcp_t tcp;
-    uv_timer_t timer;            /* delay, then dribble */
-    int handles;                 /* of the two above that are not closed yet */
+    uv_timer_t timer; /* delay, then dribble */
+    int handles;      /* of the two above that are not closed yet */
     http_parser parser;
     struct request request;
-    struct buf pending;          /* bytes read but not parsed yet */
-    struct buf out;              /* bytes to write */
-    struct buf sending;          /* bytes that the loop is writing now */
+    struct buf pending; /* bytes read but not parsed yet */
+    struct buf out;     /* bytes to write */
+    struct buf sending; /* bytes that the loop is writing now */
     uv_write_t write;
     bool writing, closing, reading;
-    bool busy;                   /* an answer is still to come: no further request is taken */
-    bool complete;               /* the parser has a whole request */
-    bool last;                   /* close once everything is written */
-    size_t dribbled;             /* bytes of the delivery that have been let out */
+    bool busy;       /* an answer is still to come: no further request is taken */
+    bool complete;   /* the parser has a whole request */
+    bool last;       /* close once everything is written */
+    size_t dribbled; /* bytes of the delivery that have been let out */
     struct delivery delivery;
     uint64_t id, served;
 };
@@ -137,10 +137,12 @@ static void run_exchange(struct conn *conn)
     conn->request.method = http_method_str((enum http_method)conn->parser.method);
     conn->last = conn->last || !keep_alive;
     exchange_run(conn->lms, &conn->request, conn->id, conn->served, keep_alive, &conn->delivery);
-    if (conn->delivery.delay_ms)
+    if (conn->delivery.delay_ms) {
+        uv_update_time(conn->timer.loop); /* the time kept by the loop is that of its last turn */
         (void)uv_timer_start(&conn->timer, on_delay_over, (uint64_t)conn->delivery.delay_ms, 0);
-    else
+    } else {
         deliver(conn);
+    }
 }
 
 static int on_begin(http_parser *parser)

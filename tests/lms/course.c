@@ -33,7 +33,8 @@ static bool read_modes(struct course *course, const json_t *modes, const char **
     json_t *mode;
 
     course->modes = mem_new(json_array_size(modes) * sizeof(*course->modes));
-    json_array_foreach(modes, i, mode) {
+    json_array_foreach(modes, i, mode)
+    {
         if (!read_mode(mode, &course->modes[i], ret_why))
             return false;
         course->mode_count++;
@@ -78,8 +79,8 @@ struct course *course_new(const json_t *spec, const char **ret_why)
 struct course *course_new_usual(const char *id)
 {
     const char *why = NULL;
-    json_t *spec = json_pack("{s:s, s:[s,s,s,s,s,s]}", "id", id, "modes", "audit", "honor",
-                             "verified", "professional", "no-id-professional", "credit");
+    json_t *spec = json_pack("{s:s, s:[s,s,s,s,s,s]}", "id", id, "modes", "audit", "honor", "verified",
+                             "professional", "no-id-professional", "credit");
     struct course *course = spec ? course_new(spec, &why) : NULL;
 
     json_decref(spec);
@@ -147,8 +148,9 @@ static void write_mode(const struct course_mode *mode, struct buf *out)
     buf_json(out, mode->slug);
     buf_text(out, ", \"name\": ");
     buf_json(out, mode->slug);
-    buf_printf(out, ", \"min_price\": %d, \"suggested_prices\": \"\", \"currency\": \"usd\", "
-                    "\"expiration_datetime\": %s, \"description\": null, \"sku\": ",
+    buf_printf(out,
+               ", \"min_price\": %d, \"suggested_prices\": \"\", \"currency\": \"usd\", "
+               "\"expiration_datetime\": %s, \"description\": null, \"sku\": ",
                mode->min_price, mode->expired ? "\"2020-01-01T00:00:00Z\"" : "null");
     buf_json(out, mode->sku);
     buf_text(out, ", \"bulk_sku\": null}");
@@ -185,9 +187,8 @@ static bool names_contain(const json_t *names, const char *wanted)
     size_t i;
     json_t *name;
 
-    json_array_foreach(names, i, name)
-        if (json_is_string(name) && strcmp(json_string_value(name), wanted) == 0)
-            return true;
+    json_array_foreach(names, i, name) if (json_is_string(name) &&
+                                           strcmp(json_string_value(name), wanted) == 0) return true;
     return false;
 }
 

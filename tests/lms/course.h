@@ -14,18 +14,18 @@ struct course_mode {
 };
 
 struct course {
-    char *id;                  /* course-v1:… */
+    char *id; /* course-v1:… */
     char *name;
     char *uuid;                /* the course's UUID, for entitlements; NULL when it has none */
     struct course_mode *modes; /* in the order given */
     size_t mode_count;
-    bool closed;               /* enrollment is closed */
-    bool full;                 /* no place left */
-    bool embargoed;            /* for every learner */
-    json_t *embargoed_users;   /* array of names, or NULL */
-    char *not_allowed;         /* text of a plugin that forbids enrolling, or NULL */
-    json_t *cohorts;           /* array of names, or NULL */
-    char *details[2];          /* course_details as JSON, [1] with expired modes; built once */
+    bool closed;             /* enrollment is closed */
+    bool full;               /* no place left */
+    bool embargoed;          /* for every learner */
+    json_t *embargoed_users; /* array of names, or NULL */
+    char *not_allowed;       /* text of a plugin that forbids enrolling, or NULL */
+    json_t *cohorts;         /* array of names, or NULL */
+    char *details[2];        /* course_details as JSON, [1] with expired modes; built once */
 };
 
 /** A course from its JSON description (tests/lms/README.md); NULL and *ret_why on bad data. */

@@ -21,11 +21,11 @@ struct attempt {
     bool old_release;
     const char *course_id;
     const char *user;
-    const char *mode;        /* NULL = not said */
-    const json_t *active;    /* NULL or JSON null = not said */
+    const char *mode;     /* NULL = not said */
+    const json_t *active; /* NULL or JSON null = not said */
     const json_t *attributes;
     bool force;
-    const char *order;       /* order number, NULL when not said */
+    const char *order; /* order number, NULL when not said */
 };
 
 static const char *text_at(const json_t *object, const char *key)
@@ -55,13 +55,11 @@ static bool check_course_id(struct attempt *attempt)
 
     attempt->course_id = text_at(details, "course_id");
     if (!attempt->course_id || !*attempt->course_id) {
-        reply_text(attempt->reply, 400, "message",
-                   "Course ID must be specified to create a new enrollment.");
+        reply_text(attempt->reply, 400, "message", "Course ID must be specified to create a new enrollment.");
         return false;
     }
     if (!course_key_is_valid(attempt->course_id)) {
-        reply_text(attempt->reply, 400, "message", "No course '%s' found for enrollment",
-                   attempt->course_id);
+        reply_text(attempt->reply, 400, "message", "No course '%s' found for enrollment", attempt->course_id);
         return false;
     }
     return true;
@@ -74,16 +72,15 @@ static bool check_user(struct attempt *attempt)
 
     attempt->user = text_at(attempt->doc, "user");
     if (!caller_is_privileged(attempt->caller) &&
-        ((attempt->user && strcmp(attempt->user, attempt->caller->user) != 0) ||
-         (!attempt->user && email))) {
+        ((attempt->user && strcmp(attempt->user, attempt->caller->user) != 0) || (!attempt->user && email))) {
         reply_empty(attempt->reply, 404);
         return false;
     }
     if (!attempt->user && email && !attempt->old_release) {
         attempt->user = world_user_of_email(attempt->world, email);
         if (!attempt->user) {
-            reply_text(attempt->reply, 406, "message",
-                       "The user with the email address %s does not exist.", email);
+            reply_text(attempt->reply, 406, "message", "The user with the email address %s does not exist.",
+                       email);
             return false;
         }
     }
@@ -96,8 +93,8 @@ static bool check_user(struct attempt *attempt)
 static bool check_mode_permission(struct attempt *attempt)
 {
     attempt->mode = text_at(attempt->doc, "mode");
-    if (!attempt->mode || caller_is_privileged(attempt->caller) ||
-        strcmp(attempt->mode, "audit") == 0 || strcmp(attempt->mode, "honor") == 0)
+    if (!attempt->mode || caller_is_privileged(attempt->caller) || strcmp(attempt->mode, "audit") == 0 ||
+        strcmp(attempt->mode, "honor") == 0)
         return true;
     reply_text(attempt->reply, 403, "message",
                "User does not have permission to create enrollment with mode [%s].", attempt->mode);
@@ -190,7 +187,8 @@ static bool check_attributes(struct attempt *attempt)
     json_t *attribute;
 
     attempt->attributes = json_object_get(attempt->doc, "enrollment_attributes");
-    json_array_foreach(attempt->attributes, i, attribute) {
+    json_array_foreach(attempt->attributes, i, attribute)
+    {
         for (size_t k = 0; k < sizeof(keys) / sizeof(keys[0]); k++) {
             struct buf *body = &attempt->reply->body;
 
@@ -201,8 +199,9 @@ static bool check_attributes(struct attempt *attempt)
                 return false;
             }
             attempt->reply->status = 400;
-            buf_printf(body, "{\"message\": \"'%s' not in enrollment attribute\", "
-                             "\"localizedMessage\": \"'%s' not in enrollment attribute\"}",
+            buf_printf(body,
+                       "{\"message\": \"'%s' not in enrollment attribute\", "
+                       "\"localizedMessage\": \"'%s' not in enrollment attribute\"}",
                        keys[k], keys[k]);
             return false;
         }
@@ -216,8 +215,7 @@ static bool check_offered(struct attempt *attempt, const char *mode, bool includ
     struct course *course = world_course(attempt->world, attempt->course_id);
 
     if (!course) {
-        reply_text(attempt->reply, 400, "message", "No course '%s' found for enrollment",
-                   attempt->course_id);
+        reply_text(attempt->reply, 400, "message", "No course '%s' found for enrollment", attempt->course_id);
         return false;
     }
     if (!mode || course_find_mode(course, mode, include_expired))
@@ -260,8 +258,7 @@ static void count_effect(struct attempt *attempt, struct enrollment *enrollment,
         return;
     }
     enrollment->revokes_in_row = 0;
-    if (attempt->order && enrollment->last_order &&
-        strcmp(attempt->order, enrollment->last_order) == 0) {
+    if (attempt->order && enrollment->last_order && strcmp(attempt->order, enrollment->last_order) == 0) {
         if (enrollment->enrolls_of_order++)
             attempt->world->repeated_enrolls++;
         return;
@@ -297,7 +294,8 @@ static bool has_attribute(const json_t *attributes, const char *space, const cha
     size_t i;
     json_t *attribute;
 
-    json_array_foreach(attributes, i, attribute) {
+    json_array_foreach(attributes, i, attribute)
+    {
         const char *its_space = text_at(attribute, "namespace");
         const char *its_name = text_at(attribute, "name");
 
@@ -319,16 +317,15 @@ static void update(struct attempt *attempt, struct enrollment *enrollment, bool 
                    enrollment->mode, attempt->mode);
         return;
     }
-    if (attempt->mode && strcmp(attempt->mode, "credit") == 0 &&
-        json_array_size(attempt->attributes) &&
+    if (attempt->mode && strcmp(attempt->mode, "credit") == 0 && json_array_size(attempt->attributes) &&
         !has_attribute(attempt->attributes, "credit", "provider_id")) {
         reply_text(attempt->reply, 400, "message",
                    "Missing enrollment attributes: requested mode=%s required "
-                   "attributes=['credit:provider_id']", attempt->mode);
+                   "attributes=['credit:provider_id']",
+                   attempt->mode);
         return;
     }
-    if (!check_offered(attempt, attempt->mode,
-                       attempt->caller->has_key || json_is_false(attempt->active)))
+    if (!check_offered(attempt, attempt->mode, attempt->caller->has_key || json_is_false(attempt->active)))
         return;
     set_mode(enrollment, attempt->mode);
     if (json_is_boolean(attempt->active))
@@ -368,8 +365,7 @@ static void add(struct attempt *attempt, struct enrollment *enrollment)
 /* Step 9: what is there now decides between update and add. */
 static void write_enrollment(struct attempt *attempt)
 {
-    struct enrollment *enrollment =
-        world_enrollment(attempt->world, attempt->user, attempt->course_id);
+    struct enrollment *enrollment = world_enrollment(attempt->world, attempt->user, attempt->course_id);
     bool mode_changed = enrollment && attempt->mode && strcmp(enrollment->mode, attempt->mode) != 0;
     bool active_changed = enrollment && json_is_boolean(attempt->active) &&
                           enrollment->is_active != json_is_true(attempt->active);
@@ -402,9 +398,9 @@ static bool check_body(const struct request *request, struct reply *reply)
 static void post(struct world *world, const struct caller *caller, bool old_release,
                  const struct request *request, struct reply *reply)
 {
-    static bool (*const checks[])(struct attempt *attempt) = {
-        check_course_id, check_user,  check_mode_permission, check_learner, check_active,
-        check_plugin,    check_force, check_attributes,
+    static bool (*const checks[])(struct attempt * attempt) = {
+        check_course_id, check_user,   check_mode_permission, check_learner,
+        check_active,    check_plugin, check_force,           check_attributes,
     };
     struct attempt attempt = {.world = world,
                               .caller = caller,

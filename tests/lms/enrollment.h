@@ -21,7 +21,6 @@ void enrollment_answer_list(struct world *world, struct gate *gate, const struct
                             struct reply *reply);
 
 /** GET /api/enrollment/v1/course/{course} */
-void enrollment_answer_course(struct world *world, const struct request *request,
-                              struct reply *reply);
+void enrollment_answer_course(struct world *world, const struct request *request, struct reply *reply);
 
 #endif

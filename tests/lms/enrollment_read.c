@@ -10,8 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static void append_enrollment(const struct enrollment *enrollment, struct course *course,
-                              struct buf *out)
+static void append_enrollment(const struct enrollment *enrollment, struct course *course, struct buf *out)
 {
     char created[32];
 
@@ -31,8 +30,7 @@ static void append_enrollment(const struct enrollment *enrollment, struct course
     buf_text(out, "}");
 }
 
-void enrollment_write(const struct enrollment *enrollment, struct course *course,
-                      struct reply *reply)
+void enrollment_write(const struct enrollment *enrollment, struct course *course, struct reply *reply)
 {
     reply->status = 200;
     buf_reset(&reply->body);
@@ -97,14 +95,12 @@ static void list_one(const char *key, void *value, void *arg)
     append_enrollment(enrollment, world_course(listing->world, enrollment->course), listing->out);
 }
 
-void enrollment_read_mine(struct world *world, const struct caller *caller,
-                          const struct request *request, struct reply *reply)
+void enrollment_read_mine(struct world *world, const struct caller *caller, const struct request *request,
+                          struct reply *reply)
 {
     char *user = request_parameter(buf_str(&request->query), "user");
-    struct listing listing = {.world = world,
-                              .out = &reply->body,
-                              .user = user ? user : caller->user,
-                              .first = true};
+    struct listing listing = {
+        .world = world, .out = &reply->body, .user = user ? user : caller->user, .first = true};
 
     if (user && !caller_is_privileged(caller) && strcmp(user, caller->user) != 0) {
         reply_empty(reply, 404);
@@ -141,8 +137,7 @@ void enrollment_answer_list(struct world *world, struct gate *gate, const struct
     free(course);
 }
 
-void enrollment_answer_course(struct world *world, const struct request *request,
-                              struct reply *reply)
+void enrollment_answer_course(struct world *world, const struct request *request, struct reply *reply)
 {
     struct course *course = world_course(world, request->course);
     char *expired;

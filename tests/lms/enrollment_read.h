@@ -8,11 +8,10 @@
 #include "world.h"
 
 /** Answers 200 with the enrollment as the API shows it. course may be NULL. */
-void enrollment_write(const struct enrollment *enrollment, struct course *course,
-                      struct reply *reply);
+void enrollment_write(const struct enrollment *enrollment, struct course *course, struct reply *reply);
 
 /** GET /enrollment: the caller's own enrollments; with an API key alone, an empty list. */
-void enrollment_read_mine(struct world *world, const struct caller *caller,
-                          const struct request *request, struct reply *reply);
+void enrollment_read_mine(struct world *world, const struct caller *caller, const struct request *request,
+                          struct reply *reply);
 
 #endif

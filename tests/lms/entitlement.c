@@ -179,12 +179,12 @@ static void list(const struct world *world, const struct request *request, struc
         }
         count++;
     }
-    buf_printf(&reply->body, "{\"count\": %ld, \"num_pages\": %ld, \"current_page\": %ld, \"next\": ",
-               count, count ? (count + PAGE_SIZE - 1) / PAGE_SIZE : 1, page);
+    buf_printf(&reply->body, "{\"count\": %ld, \"num_pages\": %ld, \"current_page\": %ld, \"next\": ", count,
+               count ? (count + PAGE_SIZE - 1) / PAGE_SIZE : 1, page);
     if (count > page * PAGE_SIZE)
         buf_printf(&reply->body, "\"http://%s/api/entitlements/v1/entitlements/?page=%ld&user=%s\"",
-                   request_header(request, "Host") ? request_header(request, "Host") : "localhost",
-                   page + 1, user ? user : "");
+                   request_header(request, "Host") ? request_header(request, "Host") : "localhost", page + 1,
+                   user ? user : "");
     else
         buf_text(&reply->body, "null");
     buf_printf(&reply->body, ", \"previous\": null, \"results\": [%s]}", buf_str(&results));

@@ -87,7 +87,8 @@ static void apply_step(const struct step *step, bool real, struct reply *reply)
             reply->content_type = "text/html; charset=utf-8";
     }
     fake_body(step, reply);
-    json_object_foreach(step->headers, name, value) {
+    json_object_foreach(step->headers, name, value)
+    {
         if (strcasecmp(name, "Content-Type") == 0)
             reply->content_type = ""; /* the script's own line comes instead */
         reply_header(reply, name, json_string_value(value));

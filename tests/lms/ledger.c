@@ -64,8 +64,8 @@ static struct ledger_entry *entry_of(struct ledger *ledger, uint64_t seq)
     return entry->seq == seq ? entry : NULL;
 }
 
-static void put_text(struct ledger_entry *entry, struct buf *block, enum ledger_text which,
-                     const char *text, size_t len)
+static void put_text(struct ledger_entry *entry, struct buf *block, enum ledger_text which, const char *text,
+                     size_t len)
 {
     if (!text)
         return;
@@ -75,8 +75,8 @@ static void put_text(struct ledger_entry *entry, struct buf *block, enum ledger_
 }
 
 /* Header lines, credentials replaced by what they are worth. */
-static void put_headers(struct ledger_entry *entry, struct buf *block,
-                        const struct request *request, bool key_is_good)
+static void put_headers(struct ledger_entry *entry, struct buf *block, const struct request *request,
+                        bool key_is_good)
 {
     entry->at[LEDGER_HEADERS] = block->len;
     for (size_t i = 0; i < request->header_count; i++) {
@@ -92,22 +92,23 @@ static void put_headers(struct ledger_entry *entry, struct buf *block,
     buf_add(block, "", 1);
 }
 
-static void put_texts(const struct ledger *ledger, struct ledger_entry *entry,
-                      const struct request *request, bool key_is_good)
+static void put_texts(const struct ledger *ledger, struct ledger_entry *entry, const struct request *request,
+                      bool key_is_good)
 {
     static struct buf block; /* kept between calls for its memory */
-    const struct { enum ledger_text which; const char *text; } texts[] = {
-        {LEDGER_METHOD, request->method}, {LEDGER_URL, buf_str(&request->url)},
-        {LEDGER_KIND, request->kind},     {LEDGER_USER, request->user},
-        {LEDGER_COURSE, request->course}, {LEDGER_MODE, request->mode},
+    const struct {
+        enum ledger_text which;
+        const char *text;
+    } texts[] = {
+        {LEDGER_METHOD, request->method}, {LEDGER_URL, buf_str(&request->url)}, {LEDGER_KIND, request->kind},
+        {LEDGER_USER, request->user},     {LEDGER_COURSE, request->course},     {LEDGER_MODE, request->mode},
         {LEDGER_ORDER, request->order},
     };
 
     buf_reset(&block);
     buf_add(&block, "", 1); /* offset 0 means "not said" */
     for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++)
-        put_text(entry, &block, texts[i].which, texts[i].text,
-                 texts[i].text ? strlen(texts[i].text) : 0);
+        put_text(entry, &block, texts[i].which, texts[i].text, texts[i].text ? strlen(texts[i].text) : 0);
     put_headers(entry, &block, request, key_is_good);
     if (request->body.len && request->body.len <= ledger->body_limit)
         put_text(entry, &block, LEDGER_BODY, buf_str(&request->body), request->body.len);
@@ -192,8 +193,7 @@ void ledger_plan(struct ledger *ledger, uint64_t seq, int status, bool applied, 
     if (rule) {
         size_t used = entry->at[LEDGER_BODY]
                           ? entry->at[LEDGER_BODY] + entry->body_len + 1
-                          : entry->at[LEDGER_HEADERS] +
-                                strlen(entry->block + entry->at[LEDGER_HEADERS]) + 1;
+                          : entry->at[LEDGER_HEADERS] + strlen(entry->block + entry->at[LEDGER_HEADERS]) + 1;
 
         entry->block = mem_resize(entry->block, used + strlen(rule) + 1);
         memcpy(entry->block + used, rule, strlen(rule) + 1);

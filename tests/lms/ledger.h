@@ -16,21 +16,21 @@ enum {
 };
 
 struct ledger_entry {
-    uint64_t seq;         /* 1, 2, 3 … */
-    int64_t arrived_us;   /* wall clock */
-    int64_t finished_us;  /* 0 while in flight */
-    uint64_t connection;  /* number of the TCP connection */
-    uint64_t nth;         /* the how many-th request on it */
+    uint64_t seq;        /* 1, 2, 3 … */
+    int64_t arrived_us;  /* wall clock */
+    int64_t finished_us; /* 0 while in flight */
+    uint64_t connection; /* number of the TCP connection */
+    uint64_t nth;        /* the how many-th request on it */
     enum resource resource;
-    int is_active;        /* 1, 0, -1 = not said */
-    int status;           /* what was answered; 0 = nothing */
-    bool applied;         /* the state of the LMS changed */
-    bool answered;        /* the answer left whole, as far as we know */
+    int is_active;          /* 1, 0, -1 = not said */
+    int status;             /* what was answered; 0 = nothing */
+    bool applied;           /* the state of the LMS changed */
+    bool answered;          /* the answer left whole, as far as we know */
     unsigned overlap_order; /* other requests of the same order in flight when it arrived */
     unsigned overlap_line;  /* the same, learner and course alike too */
-    const char *fault;    /* static text, or NULL */
-    size_t body_len;      /* as sent; the body itself is kept up to a limit */
-    size_t at[10];        /* offsets of texts in block, by enum ledger_text; 0 = not said */
+    const char *fault;      /* static text, or NULL */
+    size_t body_len;        /* as sent; the body itself is kept up to a limit */
+    size_t at[10];          /* offsets of texts in block, by enum ledger_text; 0 = not said */
     char *block;
 };
 
@@ -42,14 +42,14 @@ struct second_count {
 struct ledger {
     struct ledger_entry *ring;
     size_t capacity;
-    uint64_t next_seq;    /* of the next request */
-    size_t body_limit;    /* longer bodies are not kept */
+    uint64_t next_seq;      /* of the next request */
+    size_t body_limit;      /* longer bodies are not kept */
     struct map open_orders; /* order, and order + learner + course → requests in flight */
     uint64_t by_status[LEDGER_STATUS_MAX];
     uint64_t unanswered;
     uint64_t in_flight, max_in_flight;
-    uint64_t overlaps;    /* requests that overlapped another for the same order, learner, course */
-    struct map by_kind;   /* kind → struct kind_count */
+    uint64_t overlaps;  /* requests that overlapped another for the same order, learner, course */
+    struct map by_kind; /* kind → struct kind_count */
     struct second_count seconds[LEDGER_SECONDS];
 };
 
@@ -71,8 +71,8 @@ void ledger_plan(struct ledger *ledger, uint64_t seq, int status, bool applied, 
 void ledger_close(struct ledger *ledger, uint64_t seq, bool answered);
 
 struct ledger_filter {
-    uint64_t since;  /* entries after this sequence number */
-    size_t limit;    /* at most so many; 0 = all */
+    uint64_t since;                                  /* entries after this sequence number */
+    size_t limit;                                    /* at most so many; 0 = all */
     const char *order, *user, *course, *kind, *path; /* NULL = any; path is a prefix */
 };
 

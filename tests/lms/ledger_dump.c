@@ -65,23 +65,25 @@ static json_t *text_or_null(const struct ledger_entry *entry, enum ledger_text w
 
 static json_t *dump_entry(const struct ledger_entry *entry)
 {
-    json_t *out = json_pack(
-        "{s:I, s:I, s:I, s:I, s:I, s:b, s:b, s:I, s:I, s:I, s:s?}", "seq", (json_int_t)entry->seq,
-        "arrived_us", (json_int_t)entry->arrived_us, "finished_us", (json_int_t)entry->finished_us,
-        "connection", (json_int_t)entry->connection, "connection_request", (json_int_t)entry->nth,
-        "applied", entry->applied, "answered", entry->answered, "overlap_order",
-        (json_int_t)entry->overlap_order, "overlap_line", (json_int_t)entry->overlap_line,
-        "body_bytes", (json_int_t)entry->body_len, "fault", entry->fault);
-    const struct { const char *key; enum ledger_text which; } texts[] = {
-        {"method", LEDGER_METHOD}, {"path", LEDGER_URL},      {"kind", LEDGER_KIND},
-        {"user", LEDGER_USER},     {"course", LEDGER_COURSE}, {"mode", LEDGER_MODE},
+    json_t *out =
+        json_pack("{s:I, s:I, s:I, s:I, s:I, s:b, s:b, s:I, s:I, s:I, s:s?}", "seq", (json_int_t)entry->seq,
+                  "arrived_us", (json_int_t)entry->arrived_us, "finished_us", (json_int_t)entry->finished_us,
+                  "connection", (json_int_t)entry->connection, "connection_request", (json_int_t)entry->nth,
+                  "applied", entry->applied, "answered", entry->answered, "overlap_order",
+                  (json_int_t)entry->overlap_order, "overlap_line", (json_int_t)entry->overlap_line,
+                  "body_bytes", (json_int_t)entry->body_len, "fault", entry->fault);
+    const struct {
+        const char *key;
+        enum ledger_text which;
+    } texts[] = {
+        {"method", LEDGER_METHOD},      {"path", LEDGER_URL},      {"kind", LEDGER_KIND},
+        {"user", LEDGER_USER},          {"course", LEDGER_COURSE}, {"mode", LEDGER_MODE},
         {"order_number", LEDGER_ORDER}, {"rule", LEDGER_RULE},
     };
 
     for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++)
         (void)json_object_set_new(out, texts[i].key, text_or_null(entry, texts[i].which));
-    (void)json_object_set_new(out, "status",
-                              entry->status ? json_integer(entry->status) : json_null());
+    (void)json_object_set_new(out, "status", entry->status ? json_integer(entry->status) : json_null());
     (void)json_object_set_new(out, "is_active",
                               entry->is_active < 0 ? json_null() : json_boolean(entry->is_active));
     (void)json_object_set_new(out, "headers", headers_of(ledger_text(entry, LEDGER_HEADERS)));
@@ -99,10 +101,8 @@ static bool is_or_any(const char *wanted, const struct ledger_entry *entry, enum
 
 static bool passes(const struct ledger_filter *filter, const struct ledger_entry *entry)
 {
-    return is_or_any(filter->order, entry, LEDGER_ORDER) &&
-           is_or_any(filter->user, entry, LEDGER_USER) &&
-           is_or_any(filter->course, entry, LEDGER_COURSE) &&
-           is_or_any(filter->kind, entry, LEDGER_KIND) &&
+    return is_or_any(filter->order, entry, LEDGER_ORDER) && is_or_any(filter->user, entry, LEDGER_USER) &&
+           is_or_any(filter->course, entry, LEDGER_COURSE) && is_or_any(filter->kind, entry, LEDGER_KIND) &&
            (!filter->path ||
             strncmp(ledger_text(entry, LEDGER_URL), filter->path, strlen(filter->path)) == 0);
 }
@@ -134,7 +134,7 @@ struct kind_sum {
 static void dump_kind(const char *kind, void *value, void *arg)
 {
     struct kind_sum *sum = arg;
-    json_int_t count = (json_int_t)*(uint64_t *)value;
+    json_int_t count = (json_int_t) * (uint64_t *)value;
 
     (void)json_object_set_new(sum->kinds, kind, json_integer(count));
     sum->total += count;
@@ -158,12 +158,10 @@ json_t *ledger_stats(const struct ledger *ledger)
         if (!ledger->seconds[i].requests)
             continue;
         (void)snprintf(key, sizeof(key), "%lld", (long long)ledger->seconds[i].second);
-        (void)json_object_set_new(seconds, key,
-                                  json_integer((json_int_t)ledger->seconds[i].requests));
+        (void)json_object_set_new(seconds, key, json_integer((json_int_t)ledger->seconds[i].requests));
     }
-    return json_pack("{s:I, s:o, s:o, s:o, s:I, s:I, s:I, s:I}", "requests", sum.total,
-                     "by_kind", sum.kinds, "by_status", statuses, "per_second", seconds, "in_flight",
-                     (json_int_t)ledger->in_flight, "max_in_flight",
-                     (json_int_t)ledger->max_in_flight, "unanswered",
+    return json_pack("{s:I, s:o, s:o, s:o, s:I, s:I, s:I, s:I}", "requests", sum.total, "by_kind", sum.kinds,
+                     "by_status", statuses, "per_second", seconds, "in_flight", (json_int_t)ledger->in_flight,
+                     "max_in_flight", (json_int_t)ledger->max_in_flight, "unanswered",
                      (json_int_t)ledger->unanswered, "overlaps", (json_int_t)ledger->overlaps);
 }

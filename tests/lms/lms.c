@@ -31,8 +31,7 @@ static bool configure_tokens(struct tokens *tokens, const json_t *doc)
         tokens->reported_ttl_s = -1;
     else if (!set_count(doc, "expires_in", &tokens->reported_ttl_s))
         return false;
-    return set_flag(doc, "staff", &tokens->staff) &&
-           set_flag(doc, "rate_limited", &tokens->rate_limited) &&
+    return set_flag(doc, "staff", &tokens->staff) && set_flag(doc, "rate_limited", &tokens->rate_limited) &&
            set_count(doc, "ttl_s", &tokens->ttl_s);
 }
 
@@ -52,8 +51,8 @@ static bool configure_throttle(struct gate *gate, const json_t *doc)
 
 static bool check_keys(const json_t *doc, const char **ret_why)
 {
-    static const char *const known[] = {"users",        "courses",  "enrollments", "entitlements",
-                                        "open_courses", "strict_users", "tokens",  "throttle",
+    static const char *const known[] = {"users",        "courses",      "enrollments", "entitlements",
+                                        "open_courses", "strict_users", "tokens",      "throttle",
                                         "latency_ms",   "old_release"};
     const char *key;
     json_t *value;
@@ -62,7 +61,8 @@ static bool check_keys(const json_t *doc, const char **ret_why)
         *ret_why = "expected an object";
         return false;
     }
-    json_object_foreach((json_t *)doc, key, value) {
+    json_object_foreach((json_t *)doc, key, value)
+    {
         size_t i = 0;
 
         while (i < sizeof(known) / sizeof(known[0]) && strcmp(known[i], key) != 0)

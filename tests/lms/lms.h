@@ -17,8 +17,8 @@ struct lms {
     struct gate gate;
     struct script script;
     struct ledger ledger;
-    bool old_release;          /* answer as an older LMS does where that differs */
-    uint64_t connections;      /* accepted so far; numbers them */
+    bool old_release;     /* answer as an older LMS does where that differs */
+    uint64_t connections; /* accepted so far; numbers them */
     uint64_t open_connections;
 };
 

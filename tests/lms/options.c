@@ -54,10 +54,14 @@ static int complain(const char *sentence)
 int options_read(int argc, char **argv, struct options *ret_options)
 {
     static const struct option longs[] = {
-        {"listen", required_argument, NULL, 'l'},    {"api-key", required_argument, NULL, 'k'},
-        {"client-id", required_argument, NULL, 'i'}, {"client-secret", required_argument, NULL, 's'},
-        {"seed", required_argument, NULL, 'f'},      {"ledger", required_argument, NULL, 'n'},
-        {"bodies", no_argument, NULL, 'b'},          {"help", no_argument, NULL, 'h'},
+        {"listen", required_argument, NULL, 'l'},
+        {"api-key", required_argument, NULL, 'k'},
+        {"client-id", required_argument, NULL, 'i'},
+        {"client-secret", required_argument, NULL, 's'},
+        {"seed", required_argument, NULL, 'f'},
+        {"ledger", required_argument, NULL, 'n'},
+        {"bodies", no_argument, NULL, 'b'},
+        {"help", no_argument, NULL, 'h'},
         {NULL, 0, NULL, 0},
     };
     struct options options = {.api_key = "lms-api-key",
@@ -73,17 +77,30 @@ int options_read(int argc, char **argv, struct options *ret_options)
             if (!read_listen(optarg, &options))
                 return complain("--listen wants HOST:PORT");
             break;
-        case 'k': options.api_key = optarg; break;
-        case 'i': options.client_id = optarg; break;
-        case 's': options.client_secret = optarg; break;
-        case 'f': options.seed_path = optarg; break;
+        case 'k':
+            options.api_key = optarg;
+            break;
+        case 'i':
+            options.client_id = optarg;
+            break;
+        case 's':
+            options.client_secret = optarg;
+            break;
+        case 'f':
+            options.seed_path = optarg;
+            break;
         case 'n':
             if (!read_count(optarg, &options.ledger_entries))
                 return complain("--ledger wants a number from 1 to 100000000");
             break;
-        case 'b': options.keep_bodies = true; break;
-        case 'h': fputs(usage, stdout); return 0;
-        default: return complain("that option is not known");
+        case 'b':
+            options.keep_bodies = true;
+            break;
+        case 'h':
+            fputs(usage, stdout);
+            return 0;
+        default:
+            return complain("that option is not known");
         }
     }
     if (optind < argc)

@@ -74,20 +74,41 @@ void reply_page(struct reply *reply, int status, const char *text)
     reply->status = status;
     reply->content_type = "text/html; charset=utf-8";
     buf_reset(&reply->body);
-    buf_printf(&reply->body, "<!doctype html>\n<html><head><title>%d</title></head><body><h1>%s</h1>"
-                             "</body></html>\n", status, text);
+    buf_printf(&reply->body,
+               "<!doctype html>\n<html><head><title>%d</title></head><body><h1>%s</h1>"
+               "</body></html>\n",
+               status, text);
 }
 
 static const char *reason_of(int status)
 {
-    static const struct { int status; const char *reason; } reasons[] = {
-        {200, "OK"}, {201, "Created"}, {202, "Accepted"}, {204, "No Content"},
-        {301, "Moved Permanently"}, {302, "Found"}, {307, "Temporary Redirect"},
-        {400, "Bad Request"}, {401, "Unauthorized"}, {403, "Forbidden"}, {404, "Not Found"},
-        {405, "Method Not Allowed"}, {406, "Not Acceptable"}, {408, "Request Timeout"},
-        {409, "Conflict"}, {413, "Payload Too Large"}, {415, "Unsupported Media Type"},
-        {422, "Unprocessable Entity"}, {425, "Too Early"}, {429, "Too Many Requests"},
-        {500, "Internal Server Error"}, {502, "Bad Gateway"}, {503, "Service Unavailable"},
+    static const struct {
+        int status;
+        const char *reason;
+    } reasons[] = {
+        {200, "OK"},
+        {201, "Created"},
+        {202, "Accepted"},
+        {204, "No Content"},
+        {301, "Moved Permanently"},
+        {302, "Found"},
+        {307, "Temporary Redirect"},
+        {400, "Bad Request"},
+        {401, "Unauthorized"},
+        {403, "Forbidden"},
+        {404, "Not Found"},
+        {405, "Method Not Allowed"},
+        {406, "Not Acceptable"},
+        {408, "Request Timeout"},
+        {409, "Conflict"},
+        {413, "Payload Too Large"},
+        {415, "Unsupported Media Type"},
+        {422, "Unprocessable Entity"},
+        {425, "Too Early"},
+        {429, "Too Many Requests"},
+        {500, "Internal Server Error"},
+        {502, "Bad Gateway"},
+        {503, "Service Unavailable"},
         {504, "Gateway Timeout"},
     };
 
@@ -105,8 +126,7 @@ static bool is_bodiless(int status)
 
 void reply_write(const struct reply *reply, size_t declared_len, bool with_body, struct buf *out)
 {
-    buf_printf(out, "HTTP/1.1 %d %s\r\nServer: fulfill-lms\r\n", reply->status,
-               reason_of(reply->status));
+    buf_printf(out, "HTTP/1.1 %d %s\r\nServer: fulfill-lms\r\n", reply->status, reason_of(reply->status));
     if (!is_bodiless(reply->status)) {
         buf_printf(out, "Content-Length: %zu\r\n", declared_len);
         if (declared_len && (!reply->content_type || *reply->content_type))

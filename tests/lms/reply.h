@@ -11,7 +11,7 @@ struct reply {
     const char *content_type; /* static text; NULL = application/json, "" = no such line */
     struct buf headers;       /* further lines, each ended by CR LF */
     struct buf body;
-    bool applied;             /* the request changed the state of the LMS */
+    bool applied; /* the request changed the state of the LMS */
 };
 
 /** Empties a reply for the next request and keeps its memory. */

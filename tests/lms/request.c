@@ -27,8 +27,7 @@ void request_reset(struct request *request)
     request->too_big = false;
     json_decref(request->doc);
     request->doc = NULL;
-    char **owned[] = {&request->user, &request->course, &request->mode, &request->order,
-                      &request->name};
+    char **owned[] = {&request->user, &request->course, &request->mode, &request->order, &request->name};
     for (size_t i = 0; i < sizeof(owned) / sizeof(owned[0]); i++) {
         free(*owned[i]);
         *owned[i] = NULL;
@@ -65,8 +64,7 @@ void request_add_header_name(struct request *request, const char *text, size_t l
             request->too_big = true;
             return;
         }
-        request->headers[request->header_count++] =
-            (struct header){.name_at = request->arena.len};
+        request->headers[request->header_count++] = (struct header){.name_at = request->arena.len};
         request->header_open = false;
         buf_add(&request->arena, "", 1);
     }
@@ -115,8 +113,7 @@ static void decode(const char *text, size_t len, bool plus_is_space, struct buf 
     for (size_t i = 0; i < len; i++) {
         char c = text[i];
 
-        if (c == '%' && i + 2 < len && hex_digit(text[i + 1]) >= 0 &&
-            hex_digit(text[i + 2]) >= 0) {
+        if (c == '%' && i + 2 < len && hex_digit(text[i + 1]) >= 0 && hex_digit(text[i + 2]) >= 0) {
             c = (char)(hex_digit(text[i + 1]) * 16 + hex_digit(text[i + 2]));
             i += 2;
         } else if (c == '+' && plus_is_space) {
@@ -158,7 +155,8 @@ static char *order_of_attributes(const json_t *attributes)
     size_t i;
     json_t *attribute;
 
-    json_array_foreach(attributes, i, attribute) {
+    json_array_foreach(attributes, i, attribute)
+    {
         const char *space = json_string_value(json_object_get(attribute, "namespace"));
         const char *name = json_string_value(json_object_get(attribute, "name"));
 
@@ -182,8 +180,7 @@ static void read_body_facts(struct request *request)
         request->is_active = json_is_true(active);
     if (request->resource == RESOURCE_ENROLLMENT) {
         request->course = text_of(json_object_get(request->doc, "course_details"), "course_id");
-        request->order =
-            order_of_attributes(json_object_get(request->doc, "enrollment_attributes"));
+        request->order = order_of_attributes(json_object_get(request->doc, "enrollment_attributes"));
     } else {
         request->course = text_of(request->doc, "course_uuid");
         request->order = text_of(request->doc, "order_number");
@@ -262,8 +259,7 @@ static void read_path(struct request *request)
         request->resource = RESOURCE_COURSE;
         set_kind(request, "course");
         request->course = mem_copy(tail);
-    } else if ((tail = after(path, "/api/entitlements/v1/entitlements")) &&
-               (!*tail || *tail == '/')) {
+    } else if ((tail = after(path, "/api/entitlements/v1/entitlements")) && (!*tail || *tail == '/')) {
         read_entitlement_path(request, tail);
     } else if ((tail = after(path, "/oauth2/access_token")) && (!*tail || !strcmp(tail, "/"))) {
         request->resource = RESOURCE_TOKEN;

@@ -14,16 +14,16 @@ enum {
 };
 
 enum resource {
-    RESOURCE_ENROLLMENT,     /* /api/enrollment/v1/enrollment */
-    RESOURCE_ENROLLMENT_ONE, /* /api/enrollment/v1/enrollment/{user},{course} */
-    RESOURCE_ENROLLMENTS,    /* /api/enrollment/v1/enrollments */
-    RESOURCE_COURSE,         /* /api/enrollment/v1/course/{course} */
-    RESOURCE_ENTITLEMENTS,   /* /api/entitlements/v1/entitlements/ */
-    RESOURCE_ENTITLEMENT,    /* /api/entitlements/v1/entitlements/{uuid}/ */
+    RESOURCE_ENROLLMENT,            /* /api/enrollment/v1/enrollment */
+    RESOURCE_ENROLLMENT_ONE,        /* /api/enrollment/v1/enrollment/{user},{course} */
+    RESOURCE_ENROLLMENTS,           /* /api/enrollment/v1/enrollments */
+    RESOURCE_COURSE,                /* /api/enrollment/v1/course/{course} */
+    RESOURCE_ENTITLEMENTS,          /* /api/entitlements/v1/entitlements/ */
+    RESOURCE_ENTITLEMENT,           /* /api/entitlements/v1/entitlements/{uuid}/ */
     RESOURCE_ENTITLEMENT_UNSLASHED, /* either of the two without its last slash */
-    RESOURCE_TOKEN,          /* /oauth2/access_token, with or without a last slash */
-    RESOURCE_HOOK,           /* /hook/… */
-    RESOURCE_ADMIN,          /* /_lms/… */
+    RESOURCE_TOKEN,                 /* /oauth2/access_token, with or without a last slash */
+    RESOURCE_HOOK,                  /* /hook/… */
+    RESOURCE_ADMIN,                 /* /_lms/… */
     RESOURCE_UNKNOWN,
 };
 
@@ -32,27 +32,27 @@ struct header {
 };
 
 struct request {
-    const char *method;      /* static text */
-    struct buf url;          /* as sent */
-    struct buf arena;        /* header names and values */
+    const char *method; /* static text */
+    struct buf url;     /* as sent */
+    struct buf arena;   /* header names and values */
     struct header headers[REQUEST_HEADERS_MAX];
     size_t header_count;
-    bool header_open;        /* the last callback was a value, so a name begins a new header */
-    bool too_big;            /* body or headers over the limit; what is over is not kept */
+    bool header_open; /* the last callback was a value, so a name begins a new header */
+    bool too_big;     /* body or headers over the limit; what is over is not kept */
     struct buf body;
 
     /* what request_digest() found out */
     enum resource resource;
-    char kind[32];           /* e.g. enrollment.post; what scripts and the ledger go by */
-    struct buf path;         /* decoded, without the query */
-    struct buf query;        /* raw, without the question mark */
-    json_t *doc;             /* the body as JSON, or NULL; owned */
-    char *user;              /* owned, NULL when not said; so the next four */
-    char *course;            /* course key, or course UUID of an entitlement */
+    char kind[32];    /* e.g. enrollment.post; what scripts and the ledger go by */
+    struct buf path;  /* decoded, without the query */
+    struct buf query; /* raw, without the question mark */
+    json_t *doc;      /* the body as JSON, or NULL; owned */
+    char *user;       /* owned, NULL when not said; so the next four */
+    char *course;     /* course key, or course UUID of an entitlement */
     char *mode;
-    char *order;             /* order number from the attributes, the entitlement or a hook's body */
-    char *name;              /* last path part: an entitlement's uuid, a hook's or admin call's name */
-    int is_active;           /* 1, 0 or -1 when not said or not a boolean */
+    char *order;   /* order number from the attributes, the entitlement or a hook's body */
+    char *name;    /* last path part: an entitlement's uuid, a hook's or admin call's name */
+    int is_active; /* 1, 0 or -1 when not said or not a boolean */
 };
 
 /** Makes a request empty, memory kept. */

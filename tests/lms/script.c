@@ -30,14 +30,18 @@ static void free_rule(struct rule *rule)
 
 static bool read_match(struct rule *rule, json_t *match, const char **ret_why)
 {
-    struct { const char *key; char **to; } fields[] = {
+    struct {
+        const char *key;
+        char **to;
+    } fields[] = {
         {"method", &rule->method}, {"path", &rule->path},     {"kind", &rule->kind},
         {"user", &rule->user},     {"course", &rule->course}, {"order", &rule->order},
     };
     const char *key;
     json_t *value;
 
-    json_object_foreach(match, key, value) {
+    json_object_foreach(match, key, value)
+    {
         size_t i = 0;
 
         while (i < sizeof(fields) / sizeof(fields[0]) && strcmp(fields[i].key, key) != 0)
@@ -67,7 +71,8 @@ static struct rule *new_rule(json_t *spec, const char **ret_why)
         return NULL;
     }
     rule->steps = mem_new(json_array_size(steps) * sizeof(*rule->steps));
-    json_array_foreach(steps, i, step) {
+    json_array_foreach(steps, i, step)
+    {
         rule->step_count++;
         if (!script_step_read(&rule->steps[i], step, ret_why)) {
             free_rule(rule);
@@ -170,8 +175,7 @@ static bool matches(const struct rule *rule, const struct request *request)
            (!rule->path || strncmp(buf_str(&request->path), rule->path, strlen(rule->path)) == 0);
 }
 
-const struct step *script_take(struct script *script, const struct request *request,
-                               const char **ret_rule)
+const struct step *script_take(struct script *script, const struct request *request, const char **ret_rule)
 {
     if (script->outage) {
         *ret_rule = "outage";
@@ -202,10 +206,10 @@ json_t *script_dump(const struct script *script)
     for (size_t i = 0; i < script->rule_count; i++) {
         const struct rule *rule = script->rules[i];
 
-        (void)json_array_append_new(
-            rules, json_pack("{s:s, s:I, s:I, s:I, s:b}", "name", rule->name, "hits",
-                             (json_int_t)rule->hits, "step", (json_int_t)rule->at, "steps",
-                             (json_int_t)rule->step_count, "used_up", rule->at == rule->step_count));
+        (void)json_array_append_new(rules, json_pack("{s:s, s:I, s:I, s:I, s:b}", "name", rule->name, "hits",
+                                                     (json_int_t)rule->hits, "step", (json_int_t)rule->at,
+                                                     "steps", (json_int_t)rule->step_count, "used_up",
+                                                     rule->at == rule->step_count));
     }
     return json_pack("{s:o, s:b, s:I}", "rules", rules, "outage", script->outage != NULL, "latency_ms",
                      (json_int_t)script->latency_ms);

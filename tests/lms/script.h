@@ -21,17 +21,17 @@ enum way {
 
 struct step {
     enum way way;
-    int status;          /* 0 = the real one, or 200 when the answer is faked otherwise */
-    char *body;          /* NULL = none given */
-    json_t *headers;     /* object of texts, or NULL */
-    char *garbage;       /* what WAY_GARBAGE sends */
-    int64_t delay_ms;    /* before the first byte */
-    int64_t dribble_ms;  /* between two bytes; 0 = all at once */
-    size_t truncate_at;  /* bytes of the body that arrive */
-    size_t big_bytes;    /* length of a made-up body; 0 = none */
-    bool faked;          /* the answer is not the real one, or does not arrive */
-    bool apply;          /* the real effect is done */
-    long times;          /* requests it answers; -1 = all */
+    int status;         /* 0 = the real one, or 200 when the answer is faked otherwise */
+    char *body;         /* NULL = none given */
+    json_t *headers;    /* object of texts, or NULL */
+    char *garbage;      /* what WAY_GARBAGE sends */
+    int64_t delay_ms;   /* before the first byte */
+    int64_t dribble_ms; /* between two bytes; 0 = all at once */
+    size_t truncate_at; /* bytes of the body that arrive */
+    size_t big_bytes;   /* length of a made-up body; 0 = none */
+    bool faked;         /* the answer is not the real one, or does not arrive */
+    bool apply;         /* the real effect is done */
+    long times;         /* requests it answers; -1 = all */
     long used;
 };
 
@@ -40,7 +40,7 @@ struct rule {
     char *method, *path, *kind, *user, *course, *order; /* NULL = any; path is a prefix */
     struct step *steps;
     size_t step_count;
-    size_t at;           /* the step in turn; step_count = used up */
+    size_t at; /* the step in turn; step_count = used up */
     uint64_t hits;
 };
 
@@ -63,8 +63,7 @@ bool script_set_outage(struct script *script, const json_t *spec, const char **r
 
 /** The step that answers this request, used up by one; NULL = the real answer.
  *  @param ret_rule the rule's name, or "outage"; borrowed until the script changes */
-const struct step *script_take(struct script *script, const struct request *request,
-                               const char **ret_rule);
+const struct step *script_take(struct script *script, const struct request *request, const char **ret_rule);
 
 /** The rules with how often each matched. New reference. */
 json_t *script_dump(const struct script *script);

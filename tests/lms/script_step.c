@@ -41,9 +41,7 @@ static bool read_headers(struct step *step, const json_t *value)
 
     if (!json_is_object(value))
         return false;
-    json_object_foreach((json_t *)value, key, text)
-        if (!json_is_string(text))
-            return false;
+    json_object_foreach((json_t *)value, key, text) if (!json_is_string(text)) return false;
     if (!step->headers)
         step->headers = json_object();
     return json_object_update(step->headers, (json_t *)value) == 0;
@@ -114,8 +112,8 @@ static bool read_truncate(struct step *step, const json_t *value)
 
 static bool read_garbage(struct step *step, const json_t *value)
 {
-    const char *text = json_is_string(value) ? json_string_value(value)
-                                             : "\x16\x03\x01 this is no HTTP\r\n\r\n\x01\x02\x03";
+    const char *text =
+        json_is_string(value) ? json_string_value(value) : "\x16\x03\x01 this is no HTTP\r\n\r\n\x01\x02\x03";
 
     step->way = WAY_GARBAGE;
     step->faked = true;
@@ -128,8 +126,7 @@ static bool read_big(struct step *step, const json_t *value)
 {
     step->faked = true;
     step->big_bytes = (size_t)json_integer_value(value);
-    return json_is_integer(value) && json_integer_value(value) > 0 &&
-           json_integer_value(value) <= BIG_MAX;
+    return json_is_integer(value) && json_integer_value(value) > 0 && json_integer_value(value) <= BIG_MAX;
 }
 
 static bool read_apply(struct step *step, const json_t *value)
@@ -189,7 +186,8 @@ bool script_step_read(struct step *step, const json_t *spec, const char **ret_wh
         *ret_why = "a step is an object";
         return false;
     }
-    json_object_foreach((json_t *)spec, key, value) {
+    json_object_foreach((json_t *)spec, key, value)
+    {
         size_t i = 0;
 
         while (i < sizeof(keys) / sizeof(keys[0]) && strcmp(keys[i].key, key) != 0)
@@ -217,13 +215,20 @@ void script_step_fini(struct step *step)
 const char *script_way_name(enum way way)
 {
     switch (way) {
-    case WAY_WHOLE: return NULL;
-    case WAY_NEVER: return "never";
-    case WAY_CLOSE: return "close";
-    case WAY_RESET: return "reset";
-    case WAY_TRUNCATE: return "truncate";
-    case WAY_GARBAGE: return "garbage";
-    case WAY_HANGUP: return "hangup";
+    case WAY_WHOLE:
+        return NULL;
+    case WAY_NEVER:
+        return "never";
+    case WAY_CLOSE:
+        return "close";
+    case WAY_RESET:
+        return "reset";
+    case WAY_TRUNCATE:
+        return "truncate";
+    case WAY_GARBAGE:
+        return "garbage";
+    case WAY_HANGUP:
+        return "hangup";
     }
     return NULL;
 }

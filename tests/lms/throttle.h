@@ -8,9 +8,9 @@
 enum { THROTTLE_LIMIT_MAX = 100000 };
 
 struct throttle {
-    size_t limit;        /* requests in a window; 0 = no throttle */
+    size_t limit; /* requests in a window; 0 = no throttle */
     int64_t window_ms;
-    int64_t *times_ms;   /* ring of the last limit requests that were let through */
+    int64_t *times_ms; /* ring of the last limit requests that were let through */
     size_t next, filled;
 };
 

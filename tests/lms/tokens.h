@@ -10,21 +10,21 @@
 #include <stdint.h>
 
 struct token {
-    char *user;         /* whom it stands for */
+    char *user; /* whom it stands for */
     bool staff;
     bool is_jwt;        /* else an opaque Bearer token */
     int64_t expires_ms; /* wall clock */
 };
 
 struct tokens {
-    struct map issued;         /* text → struct token */
-    const char *client_id;     /* borrowed from the options */
+    struct map issued;     /* text → struct token */
+    const char *client_id; /* borrowed from the options */
     const char *client_secret;
-    bool staff;                /* what the next tokens are worth */
-    bool rate_limited;         /* answer 403 as the real endpoint does when it is asked too often */
-    int64_t ttl_s;             /* how long the next tokens live */
-    int64_t reported_ttl_s;    /* what expires_in says; -1 = the truth */
-    uint64_t count;            /* tokens issued since the start */
+    bool staff;             /* what the next tokens are worth */
+    bool rate_limited;      /* answer 403 as the real endpoint does when it is asked too often */
+    int64_t ttl_s;          /* how long the next tokens live */
+    int64_t reported_ttl_s; /* what expires_in says; -1 = the truth */
+    uint64_t count;         /* tokens issued since the start */
 };
 
 void tokens_init(struct tokens *tokens, const char *client_id, const char *client_secret);

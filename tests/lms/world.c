@@ -79,8 +79,7 @@ void world_format_time(int64_t ms, char out[32])
 
 static bool seed_user(struct world *world, const json_t *spec, const char **ret_why)
 {
-    const char *name =
-        json_string_value(json_is_object(spec) ? json_object_get(spec, "username") : spec);
+    const char *name = json_string_value(json_is_object(spec) ? json_object_get(spec, "username") : spec);
     struct user *user;
     void *former;
 
@@ -134,8 +133,7 @@ static bool seed_entitlement(struct world *world, const json_t *spec, const char
     const char *mode = json_string_value(json_object_get(spec, "mode"));
     const char *order = json_string_value(json_object_get(spec, "order_number"));
 
-    if (!user || !course_uuid || !mode || !order ||
-        world_entitlement_of_order(world, course_uuid, order)) {
+    if (!user || !course_uuid || !mode || !order || world_entitlement_of_order(world, course_uuid, order)) {
         *ret_why = "entitlements: each needs user, course_uuid, mode and order_number, unlike others";
         return false;
     }
@@ -158,9 +156,8 @@ bool world_seed(struct world *world, const json_t *seed, const char **ret_why)
         size_t n;
         json_t *spec;
 
-        json_array_foreach(json_object_get(seed, lists[i].key), n, spec)
-            if (!lists[i].add(world, spec, ret_why))
-                return false;
+        json_array_foreach(json_object_get(seed, lists[i].key), n,
+                           spec) if (!lists[i].add(world, spec, ret_why)) return false;
     }
     flag = json_object_get(seed, "open_courses");
     if (json_is_boolean(flag))
@@ -279,8 +276,7 @@ struct enrollment *world_enrollment(const struct world *world, const char *user,
     return found;
 }
 
-struct enrollment *world_enroll(struct world *world, const char *user, const char *course,
-                                const char *mode)
+struct enrollment *world_enroll(struct world *world, const char *user, const char *course, const char *mode)
 {
     struct enrollment *enrollment = world_enrollment(world, user, course);
     char *key;
@@ -315,9 +311,8 @@ struct entitlement *world_entitle(struct world *world, const char *user, const c
     uint64_t number = ++world->uuid_count;
     char *key = pair(course_uuid, order);
 
-    (void)snprintf(entitlement->uuid, sizeof(entitlement->uuid),
-                   "%08" PRIx64 "-0000-4000-8000-%012" PRIx64, (number * 2654435761u) & 0xffffffffu,
-                   number & 0xffffffffffffu);
+    (void)snprintf(entitlement->uuid, sizeof(entitlement->uuid), "%08" PRIx64 "-0000-4000-8000-%012" PRIx64,
+                   (number * 2654435761u) & 0xffffffffu, number & 0xffffffffffffu);
     entitlement->user = mem_copy(user);
     entitlement->course_uuid = mem_copy(course_uuid);
     entitlement->mode = mem_copy(mode);
@@ -336,8 +331,8 @@ static void dump_enrollment(const char *key, void *value, void *arg)
 
     (void)key;
     (void)json_array_append_new(
-        arg, json_pack("{s:s, s:s, s:s, s:b, s:o, s:s?, s:i}", "user", e->user, "course", e->course,
-                       "mode", e->mode, "is_active", e->is_active, "attributes",
+        arg, json_pack("{s:s, s:s, s:s, s:b, s:o, s:s?, s:i}", "user", e->user, "course", e->course, "mode",
+                       e->mode, "is_active", e->is_active, "attributes",
                        e->attributes ? json_deep_copy(e->attributes) : json_array(), "last_order",
                        e->last_order, "enrolls_of_order", (int)e->enrolls_of_order));
 }
@@ -347,10 +342,10 @@ static void dump_entitlement(const char *key, void *value, void *arg)
     const struct entitlement *e = value;
 
     (void)key;
-    (void)json_array_append_new(
-        arg, json_pack("{s:s, s:s, s:s, s:s, s:s, s:s?, s:b}", "uuid", e->uuid, "user", e->user,
-                       "course_uuid", e->course_uuid, "mode", e->mode, "order_number", e->order,
-                       "enrollment_course_run", e->run, "expired", e->expired_ms != 0));
+    (void)json_array_append_new(arg, json_pack("{s:s, s:s, s:s, s:s, s:s, s:s?, s:b}", "uuid", e->uuid,
+                                               "user", e->user, "course_uuid", e->course_uuid, "mode",
+                                               e->mode, "order_number", e->order, "enrollment_course_run",
+                                               e->run, "expired", e->expired_ms != 0));
 }
 
 json_t *world_dump(const struct world *world)
@@ -362,6 +357,6 @@ json_t *world_dump(const struct world *world)
     map_each(&world->entitlements, dump_entitlement, entitlements);
     return json_pack("{s:o, s:o, s:I, s:I, s:b, s:b}", "enrollments", enrollments, "entitlements",
                      entitlements, "courses", (json_int_t)world->courses.count, "users",
-                     (json_int_t)world->users.count, "open_courses", world->open_courses,
-                     "strict_users", world->strict_users);
+                     (json_int_t)world->users.count, "open_courses", world->open_courses, "strict_users",
+                     world->strict_users);
 }

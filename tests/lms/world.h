@@ -19,11 +19,11 @@ struct user {
 struct enrollment {
     char *user, *course, *mode; /* owned */
     bool is_active;
-    json_t *attributes;         /* array of {namespace, name, value}; NULL = none */
-    int64_t created_ms;         /* wall clock */
-    char *last_order;           /* order number of the last enrolling POST, NULL when it had none */
-    unsigned enrolls_of_order;  /* enrolling POSTs in a row that carried last_order */
-    unsigned revokes_in_row;    /* deactivating POSTs since it was last active */
+    json_t *attributes;        /* array of {namespace, name, value}; NULL = none */
+    int64_t created_ms;        /* wall clock */
+    char *last_order;          /* order number of the last enrolling POST, NULL when it had none */
+    unsigned enrolls_of_order; /* enrolling POSTs in a row that carried last_order */
+    unsigned revokes_in_row;   /* deactivating POSTs since it was last active */
 };
 
 struct entitlement {
@@ -31,7 +31,7 @@ struct entitlement {
     char *user, *course_uuid, *mode, *order, *run; /* owned; run: course run, NULL = none yet */
     int64_t created_ms, modified_ms, expired_ms;   /* wall clock; 0 = not expired */
     struct entitlement *next_of_user;
-    unsigned deletes;                              /* DELETEs answered */
+    unsigned deletes; /* DELETEs answered */
 };
 
 struct world {
@@ -74,8 +74,7 @@ struct course *world_course(struct world *world, const char *id);
 struct enrollment *world_enrollment(const struct world *world, const char *user, const char *course);
 
 /** The enrollment, created inactive in that mode when there is none. */
-struct enrollment *world_enroll(struct world *world, const char *user, const char *course,
-                                const char *mode);
+struct enrollment *world_enroll(struct world *world, const char *user, const char *course, const char *mode);
 
 struct entitlement *world_entitlement_of_order(const struct world *world, const char *course_uuid,
                                                const char *order);
