@@ -1,0 +1,318 @@
+/*
+ * `fulfilld dead list|requeue`: looks at the dead queue, or puts orders back to work. Messages are taken one by
+ * one without an ack; what is requeued is acked after the broker has confirmed the new copy, everything else
+ * goes back when the connection closes. The dead queue has no delivery limit, so looking costs nothing.
+ */
+#include "worker/commands.h"
+#include "worker/copy_headers.h"
+#include "worker/operator_link.h"
+#include "worker/order.h"
+
+#include <argp.h>
+#include <jansson.h>
+#include <stdio.h>
+#include <string.h>
+
+enum { CONFIRM_TIMEOUT_MS = 30 * 1000, PROGRESS_MS = 1000 };
+
+struct arguments {
+    const char *config, *order, *reason;
+    bool requeue, all, json;
+    int words;
+};
+
+struct dead {
+    struct arguments arguments;
+    const struct settings *settings;
+    struct operator_link *link;
+    char queue[256], orders[256];
+    struct broker_declare_op count_op;
+    struct broker_get_op get_op;
+    struct publish_op publish_op;
+    struct message message;   /* the one in hand */
+    struct delivery delivery;
+    struct headers *headers;  /* of the copy being published */
+    size_t total, seen, matched;
+    json_t *rows;             /* with --json */
+    struct loop_timer progress;
+    bool progress_shown;
+    int status;
+};
+
+static void next(struct dead *dead);
+
+static void stop(struct dead *dead, int status)
+{
+    dead->status = status;
+    loop_timer_stop(&dead->progress);
+    operator_link_stop(dead->link);
+}
+
+static void fail(struct dead *dead, const struct fault *fault)
+{
+    fprintf(stderr, "FAIL  %s\n", fault->detail);
+    stop(dead, EXIT_FAILED);
+}
+
+static void on_progress(struct loop_timer *timer)
+{
+    struct dead *dead = container_of(timer, struct dead, progress);
+
+    dead->progress_shown = true;
+    fprintf(stderr, "\r%zu of %zu looked at, %zu %s ", dead->seen, dead->total, dead->matched,
+            dead->arguments.requeue ? "requeued" : "found");
+    loop_timer_start(timer, PROGRESS_MS);
+}
+
+/* ---- one message ---- */
+
+struct facts {
+    char number[ORDER_MAX_NUMBER + 1];
+    const char *action, *reason, *detail;
+};
+
+static struct facts facts_of(const struct message *message)
+{
+    struct facts facts = {.action = "", .number = ""};
+    struct order *order = NULL;
+    struct fault fault;
+
+    if (order_parse(message->body, message->body_length, &order, facts.number, &fault) == OK) {
+        snprintf(facts.number, sizeof(facts.number), "%s", order->number);
+        facts.action = order_action_name(order->action);
+    }
+    order_free(order);
+    facts.reason = headers_str(message->headers, HEADER_REASON);
+    facts.detail = headers_str(message->headers, HEADER_DETAIL);
+    return facts;
+}
+
+static bool matches(const struct arguments *arguments, const struct facts *facts)
+{
+    return (!arguments->order || strcmp(arguments->order, facts->number) == 0) &&
+           (!arguments->reason || (facts->reason && strcmp(arguments->reason, facts->reason) == 0));
+}
+
+static void show(struct dead *dead, const struct facts *facts)
+{
+    const struct headers *headers = dead->message.headers;
+
+    if (dead->arguments.json) {
+        json_array_append_new(
+            dead->rows, json_pack("{s:s, s:s, s:s?, s:s?, s:s?, s:I, s:I}", "order_number", facts->number, "action",
+                                  facts->action, "reason", facts->reason, "detail", facts->detail, "message_id",
+                                  dead->message.message_id, "generation",
+                                  (json_int_t)headers_int(headers, HEADER_GENERATION, 0), "attempts",
+                                  (json_int_t)headers_int(headers, HEADER_ATTEMPTS, 0)));
+        return;
+    }
+    printf("%-24s %-8s %-20s %s\n", facts->number[0] ? facts->number : "?", facts->action[0] ? facts->action : "?",
+           facts->reason ? facts->reason : "?", facts->detail ? facts->detail : "");
+}
+
+static void on_published(struct publish_op *op, const struct fault *fault)
+{
+    struct dead *dead = container_of(op, struct dead, publish_op);
+
+    headers_free(TAKE(dead->headers));
+    if (fault->code != OK) {
+        fail(dead, fault);
+        return;
+    }
+    broker_ack(operator_link_broker(dead->link), dead->delivery);
+    message_fini(&dead->message);
+    dead->matched++;
+    next(dead);
+}
+
+static void requeue(struct dead *dead)
+{
+    bool copied;
+    struct fault nomem = fault_of(ERR_NOMEM);
+    struct publication publication = {
+        .exchange = dead->orders,
+        .routing_key = "order.requeue",
+        .message_id = dead->message.message_id,
+        .content_type = dead->message.content_type,
+        .body = dead->message.body,
+        .body_length = dead->message.body_length,
+    };
+
+    dead->headers = headers_copy(dead->message.headers, &copied);
+    if (copied && !dead->headers)
+        dead->headers = headers_new();
+    /* The header is what makes it a person's word; a message put into the dead queue by hand may lack it. */
+    if (!dead->headers || (!headers_has(dead->headers, HEADER_REASON) &&
+                           headers_set_str(dead->headers, HEADER_REASON, "requeued") != OK)) {
+        fail(dead, &nomem);
+        return;
+    }
+    publication.headers = dead->headers;
+    broker_publish(operator_link_broker(dead->link), &dead->publish_op, &publication, CONFIRM_TIMEOUT_MS,
+                   on_published);
+}
+
+static void finish(struct dead *dead)
+{
+    if (dead->progress_shown)
+        fputc('\n', stderr);
+    if (dead->arguments.json)
+        json_dumpf(dead->rows, stdout, JSON_INDENT(2)), putchar('\n');
+    if (dead->arguments.requeue)
+        fprintf(stderr, "%zu of %zu dead orders requeued\n", dead->matched, dead->total);
+    else if (!dead->arguments.json)
+        fprintf(stderr, "%zu of %zu dead orders\n", dead->matched, dead->total);
+    stop(dead, dead->arguments.order && dead->matched == 0 ? EXIT_FAILED : EXIT_DONE);
+}
+
+static void on_get(struct broker_get_op *op, struct delivery delivery, struct message *take_message,
+                   const struct fault *fault)
+{
+    struct dead *dead = container_of(op, struct dead, get_op);
+    struct facts facts;
+
+    if (fault && fault->code != OK) {
+        fail(dead, fault);
+        return;
+    }
+    if (!take_message) {
+        finish(dead);
+        return;
+    }
+    dead->seen++;
+    dead->delivery = delivery;
+    dead->message = *take_message;
+    *take_message = (struct message){0};
+    facts = facts_of(&dead->message);
+    if (matches(&dead->arguments, &facts)) {
+        show(dead, &facts);
+        if (dead->arguments.requeue) {
+            requeue(dead);
+            return;
+        }
+        dead->matched++;
+    }
+    message_fini(&dead->message);
+    next(dead);
+}
+
+/* As many as there were at the start: an order that dies again at once is not taken twice. */
+static void next(struct dead *dead)
+{
+    if (dead->seen >= dead->total)
+        finish(dead);
+    else
+        broker_get(operator_link_broker(dead->link), &dead->get_op, dead->queue, on_get);
+}
+
+static void on_counted(struct broker_declare_op *op, const struct fault *fault)
+{
+    struct dead *dead = container_of(op, struct dead, count_op);
+
+    if (fault->code != OK) {
+        fail(dead, fault);
+        return;
+    }
+    dead->total = op->message_count;
+    loop_timer_start(&dead->progress, PROGRESS_MS);
+    next(dead);
+}
+
+static void on_link(void *context, struct operator_link *link, const struct fault *fault)
+{
+    struct dead *dead = context;
+
+    if (fault)
+        fail(dead, fault);
+    else
+        broker_declare_queue(operator_link_broker(link), &dead->count_op, dead->queue, NULL, true, on_counted);
+}
+
+static int run(struct dead *dead)
+{
+    struct fault fault = fault_of(OK);
+
+    snprintf(dead->queue, sizeof(dead->queue), "%s.dead", dead->settings->amqp_prefix);
+    snprintf(dead->orders, sizeof(dead->orders), "%s.orders", dead->settings->amqp_prefix);
+    dead->rows = json_array();
+    dead->link = operator_link_open(dead->settings, OPERATOR_BROKER, on_link, dead, &fault);
+    if (!dead->link) {
+        fprintf(stderr, "FAIL  %s\n", fault.detail);
+        return EXIT_USAGE;
+    }
+    loop_timer_init(&dead->progress, operator_link_loop(dead->link), on_progress);
+    operator_link_run(dead->link);
+    operator_link_free(dead->link);
+    message_fini(&dead->message);
+    json_decref(dead->rows);
+    return dead->status;
+}
+
+/* ---- command line ---- */
+
+static error_t parse(int key, char *value, struct argp_state *state)
+{
+    struct arguments *arguments = state->input;
+
+    switch (key) {
+    case 'c':
+        arguments->config = value;
+        return 0;
+    case 'o':
+        arguments->order = value;
+        return 0;
+    case 'r':
+        arguments->reason = value;
+        return 0;
+    case 'a':
+        arguments->all = true;
+        return 0;
+    case 'j':
+        arguments->json = true;
+        return 0;
+    case ARGP_KEY_ARG:
+        if (arguments->words++ > 0 || (strcmp(value, "list") != 0 && strcmp(value, "requeue") != 0))
+            argp_error(state, "'%s': list or requeue is expected", value);
+        arguments->requeue = strcmp(value, "requeue") == 0;
+        return 0;
+    case ARGP_KEY_END:
+        if (arguments->words == 0)
+            argp_error(state, "list or requeue is expected");
+        if (!arguments->config)
+            argp_error(state, "--config FILE is needed");
+        if (arguments->requeue && !arguments->order && !arguments->reason && !arguments->all)
+            argp_error(state, "requeue needs --order, --reason or --all");
+        return 0;
+    default:
+        return ARGP_ERR_UNKNOWN;
+    }
+}
+
+int cmd_dead(int argc, char **argv)
+{
+    static const struct argp_option options[] = {{"config", 'c', "FILE", 0, "configuration file (INI)", 0},
+                                                 {"order", 'o', "NUMBER", 0, "only this order", 0},
+                                                 {"reason", 'r', "CODE", 0, "only with this reason", 0},
+                                                 {"all", 'a', NULL, 0, "all of them (requeue)", 0},
+                                                 {"json", 'j', NULL, 0, "as a JSON array", 0},
+                                                 {0}};
+    static const struct argp argp = {
+        .options = options,
+        .parser = parse,
+        .args_doc = "list|requeue",
+        .doc = "Lists or requeues the orders in the dead queue. A requeued order starts a new generation: every line "
+               "that is not complete is tried again, no complete one is sent. Looking changes nothing.",
+    };
+    struct dead dead = {0};
+    struct settings *settings;
+    int status;
+
+    argp_parse(&argp, argc, argv, 0, NULL, &dead.arguments);
+    settings = command_settings(dead.arguments.config);
+    if (!settings)
+        return EXIT_USAGE;
+    dead.settings = settings;
+    status = run(&dead);
+    settings_free(settings);
+    return status;
+}
