@@ -2,7 +2,7 @@
  * Counters, gauges and histograms from rows of a table, in memory that the processes of one pool share: one
  * slot a process, one writer a slot, no locks. The master reads all slots and writes Prometheus text.
  *
- * The table of fulfilld is worker/metrics.def (ids and labels: worker/metric_rows.h). Until metrics_attach()
+ * The table of fulfilld is worker/metrics.def (ids: worker/metric_rows.h). Until metrics_attach()
  * every call below does nothing, so that sub-commands and unit tests need no region.
  */
 #ifndef FULFILLD_COMMON_METRICS_H
@@ -33,9 +33,6 @@ struct metric_row {
     const char *doc;           /* one sentence */
 };
 
-/* Words of a slot that are no metric: what the master wants to know of a worker. Meaning: worker/metric_rows.h. */
-enum { METRICS_WORD_COUNT = 16 };
-
 /** Names the table, once, before all else. Borrowed for ever. */
 void metrics_table(const struct metric_row *rows, size_t count);
 
@@ -60,16 +57,14 @@ void metrics_set(size_t metric, size_t label, int64_t value);
 void metrics_observe_ms(size_t metric, size_t label, int64_t elapsed_ms);
 /** Says "my loop turns", with loop_now_ms(): the clock is the machine's, so that others may compare. */
 void metrics_beat(int64_t now_ms);
-void metrics_word_set(size_t word, int64_t value);
 
 /* ---- the master; valid while attached ---- */
 
 /** When a slot beat last, 0 = not since its reset. */
 int64_t metrics_slot_beat_ms(size_t slot);
-int64_t metrics_slot_word(size_t slot, size_t word);
 /** A slot's own value of a metric: a counter, a gauge, or how often a histogram was observed. */
 int64_t metrics_slot_value(size_t slot, size_t metric, size_t label);
-/** After a process is gone: beat, words and gauges to 0; counters and histograms stay. */
+/** After a process is gone: beat and gauges to 0; counters and histograms stay. */
 void metrics_slot_reset(size_t slot);
 
 /** Appends all metrics over all slots in Prometheus' text format, version 0.0.4. */
