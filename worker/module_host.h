@@ -37,15 +37,21 @@ struct line_run {
     int64_t generation, attempt;
     int64_t idempotency_generation; /* generation the idempotency key is made of */
     const char *traceparent;       /* NULL = none */
-    int64_t timeout_ms;            /* the host cancels the call after this and ends it as module_error, RETRY, look_first */
-    struct fulfill_call *call;     /* the host's */
+    int64_t timeout_ms;            /* the host cancels the call after this: postponed when nothing was sent for want
+                                      of a slot, else module_error, RETRY, look_first */
+    struct fulfill_call *call;     /* the host's, as is what follows */
+    struct loop_task task;         /* of an end without a call: memory is out */
     bool in_flight;
 };
 
 /**
- * Plans and runs a line: product class → module (none: no_module), quantity, supports(), admission by the
- * module's upstream (postponed: outcome LINE_OPEN/unchanged with ran = false and wait_until_ms), the module,
- * the report to the breaker. A refund of a line whose module needs nothing completes.
+ * Plans and runs a line: product class → module (none: no_module), quantity, supports(), the module, admission by
+ * its upstream before the first request, the report to the breaker. What becomes of the outcome:
+ *   LINE_COMPLETE, LINE_FINAL, LINE_FAILED  by the module's result; the latter two cost an attempt
+ *   LINE_OPEN, ran false   postponed until wait_until_ms: the upstream is not asked now; reason and message stay
+ *   LINE_OPEN, ran true    asked in vain, no attempt spent: throttled, credentials refused, the breaker was open
+ *                          already or this was its probe; not before wait_until_ms, where that is not 0
+ * `doubtful` is left alone. A refund of a line whose module needs nothing completes.
  */
 void line_run_start(struct module_host *host, struct line_run *run, line_run_fn *done);
 /** done() still comes; the line's outcome says look_first where a request may have been sent. */
