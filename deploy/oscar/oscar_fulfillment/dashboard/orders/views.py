@@ -11,6 +11,7 @@ from django.utils.translation import ngettext
 from oscar.apps.dashboard.orders import views as oscar_views
 
 from oscar_fulfillment import fulfillment_api, panel, queries, reasons
+from oscar_fulfillment.dashboard.orders.forms import OrderSearchForm
 from oscar_fulfillment.dashboard.refunds import report
 
 if TYPE_CHECKING:
@@ -105,4 +106,5 @@ class OrderDetailView(FulfillmentDetailMixin, oscar_views.OrderDetailView):
 
 
 class OrderListView(FulfillmentListMixin, oscar_views.OrderListView):
+    form_class = OrderSearchForm
     actions = (*oscar_views.OrderListView.actions, "resubmit_fulfillment")
