@@ -133,7 +133,7 @@ static void release(struct http *http, struct http_exchange *exchange)
     if (exchange && exchange->easy) {
         http->running_count--;
         (void)curl_easy_setopt(exchange->easy, CURLOPT_ERRORBUFFER, NULL); /* it is the exchange's */
-        if (http->closed)
+        if (http->closed || !http_exchange_handle_is_fresh(exchange))
             curl_easy_cleanup(exchange->easy);
         else
             http->idle[http->idle_count++] = exchange->easy;
@@ -314,6 +314,8 @@ static curl_socket_t on_socket_open(void *context, curlsocktype purpose, struct 
     struct http *http = exchange->op->http;
 
     (void)purpose;
+    if (http_exchange_refuses_repeat(exchange))
+        return CURL_SOCKET_BAD;
     if (http->rules.forbid_private && http_address_is_private(&address->addr)) {
         exchange->forbidden = true;
         return CURL_SOCKET_BAD;

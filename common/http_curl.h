@@ -31,12 +31,14 @@ struct http_exchange {
     char *answer;
     size_t answer_length, answer_capacity;
     size_t head_bytes;
-    bool begun;          /* a connection was ready and sending began */
+    unsigned begun_count; /* times a connection was ready and sending began */
     bool head_complete;  /* of the final answer */
+    bool answered;       /* HTTP_ANSWERED */
     bool too_big;
     bool out_of_memory;
     bool forbidden;      /* an address was private */
     bool repeat_refused; /* libcurl wanted to send a second copy */
+    bool first_sent;     /* with repeat_refused: the first copy was sent, or may have been */
     char words[CURL_ERROR_SIZE];
     char copies[];
 };
@@ -52,6 +54,15 @@ CURL *http_easy_new(const struct http_rules *rules, curl_opensocket_callback on_
 
 /** Sets this request's options; the handle is the exchange's from now on. false = out of memory. */
 MUST_CHECK bool http_exchange_apply(struct http_exchange *exchange, CURL *easy);
+
+/**
+ * Asked before a socket is opened: true when it would be for a second copy of a request of which a part has
+ * left already. The exchange then remembers why it fails.
+ */
+bool http_exchange_refuses_repeat(struct http_exchange *exchange);
+
+/** Whether the handle may serve another request: libcurl counts repeats over a handle's whole life. */
+bool http_exchange_handle_is_fresh(const struct http_exchange *exchange);
 
 /** Fills the op's answer fields by what libcurl said at the end; the handle is out of its multi handle. */
 void http_exchange_conclude(struct http_exchange *exchange, CURLcode code);

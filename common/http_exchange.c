@@ -4,8 +4,9 @@
  * connections and on what descriptors, is http.c's, the only caller.
  *
  * libcurl repeats a request by itself when a reused connection ends before the first byte of the answer, a
- * POST as well: the server may have acted on the first copy. It asks CURLOPT_PREREQFUNCTION before each copy;
- * ours refuses the second, unless not one byte of the first had left (the connection was dead before).
+ * POST as well: the server may have acted on the first copy. For a repeat it opens a connection or takes
+ * another idle one; it asks before either (CURLOPT_OPENSOCKETFUNCTION, CURLOPT_PREREQFUNCTION). Both are
+ * refused, unless not one byte of the first copy had left (the connection was dead before).
  */
 #include "common/http_curl.h"
 
@@ -236,6 +237,26 @@ static long bytes_begun(CURL *easy)
     return bytes;
 }
 
+/* Whole, or as good as: what the kernel took may have arrived. */
+static bool was_sent(const struct http_exchange *exchange)
+{
+    if (exchange->repeat_refused)
+        return exchange->first_sent;
+    /* The first count has the head and as much of the body as left with it, the second the body alone. */
+    return exchange->begun_count > 0 && bytes_begun(exchange->easy) > 0 &&
+           (bytes_begun(exchange->easy) > (int64_t)exchange->body_length ||
+            info(exchange->easy, CURLINFO_SIZE_UPLOAD_T) >= (int64_t)exchange->body_length);
+}
+
+bool http_exchange_refuses_repeat(struct http_exchange *exchange)
+{
+    if (exchange->begun_count == 0 || bytes_begun(exchange->easy) == 0)
+        return false;
+    exchange->first_sent = was_sent(exchange);
+    exchange->repeat_refused = true;
+    return true;
+}
+
 static int on_ready_to_send(void *context, char *peer, char *self, int peer_port, int self_port)
 {
     struct http_exchange *exchange = context;
@@ -244,12 +265,18 @@ static int on_ready_to_send(void *context, char *peer, char *self, int peer_port
     (void)self;
     (void)peer_port;
     (void)self_port;
-    if (exchange->begun && bytes_begun(exchange->easy) > 0) {
+    if (exchange->begun_count++ > 0 && bytes_begun(exchange->easy) > 0) {
+        /* libcurl has set its count of the first copy's body back: it may have been sent. */
         exchange->repeat_refused = true;
+        exchange->first_sent = true;
         return CURL_PREREQFUNC_ABORT;
     }
-    exchange->begun = true;
     return CURL_PREREQFUNC_OK;
+}
+
+bool http_exchange_handle_is_fresh(const struct http_exchange *exchange)
+{
+    return exchange->answered && exchange->begun_count == 1;
 }
 
 /* ---- options ---- */
@@ -376,13 +403,6 @@ bool http_exchange_apply(struct http_exchange *exchange, CURL *easy)
 
 /* ---- the outcome ---- */
 
-/* Whole, or as good as: what the kernel took may have arrived. */
-static bool was_sent(const struct http_exchange *exchange)
-{
-    return exchange->begun && bytes_begun(exchange->easy) > 0 &&
-           info(exchange->easy, CURLINFO_SIZE_UPLOAD_T) >= (int64_t)exchange->body_length;
-}
-
 /* The connection ended, or the time was over, with a connection made. */
 static enum http_outcome lost_outcome(const struct http_exchange *exchange)
 {
@@ -395,7 +415,7 @@ static enum http_outcome timeout_outcome(const struct http_exchange *exchange)
 {
     CURL *easy = exchange->easy;
 
-    if (exchange->begun)
+    if (exchange->begun_count > 0)
         return was_sent(exchange) || exchange->head_complete ? HTTP_TIMED_OUT : HTTP_SEND_FAILED;
     if (info(easy, CURLINFO_NAMELOOKUP_TIME_T) == 0)
         return HTTP_NO_NAME;
@@ -416,6 +436,8 @@ static enum http_outcome name_outcome(const struct http_exchange *exchange, CURL
 {
     bool is_sent = was_sent(exchange);
 
+    if (exchange->repeat_refused)
+        return lost_outcome(exchange);
     /* libcurl has a hundred codes and adds more: STYLE: a default, because only these can come of what is
      * asked for here, and any other means the same as they do. */
     switch ((int)code) {
@@ -434,7 +456,7 @@ static enum http_outcome name_outcome(const struct http_exchange *exchange, CURL
     case CURLE_SSL_ISSUER_ERROR:
     case CURLE_SSL_INVALIDCERTSTATUS:
     case CURLE_SSL_PINNEDPUBKEYNOTMATCH:
-        return exchange->begun ? lost_outcome(exchange) : HTTP_NO_TLS;
+        return exchange->begun_count > 0 ? lost_outcome(exchange) : HTTP_NO_TLS;
     case CURLE_OPERATION_TIMEDOUT:
         return timeout_outcome(exchange);
     case CURLE_FILESIZE_EXCEEDED:
@@ -450,11 +472,10 @@ static enum http_outcome name_outcome(const struct http_exchange *exchange, CURL
     case CURLE_GOT_NOTHING:
     case CURLE_PARTIAL_FILE:
     case CURLE_BAD_CONTENT_ENCODING:
-    case CURLE_ABORTED_BY_CALLBACK: /* a repeat was refused */
     case CURLE_SEND_FAIL_REWIND:
-        return exchange->begun ? lost_outcome(exchange) : HTTP_NO_CONNECTION;
+        return exchange->begun_count > 0 ? lost_outcome(exchange) : HTTP_NO_CONNECTION;
     default:
-        return exchange->begun ? lost_outcome(exchange) : HTTP_FAILED;
+        return exchange->begun_count > 0 ? lost_outcome(exchange) : HTTP_FAILED;
     }
 }
 
@@ -503,6 +524,7 @@ void http_exchange_conclude(struct http_exchange *exchange, CURLcode code)
     CURL *easy = exchange->easy;
 
     op->outcome = name_outcome(exchange, code);
+    exchange->answered = op->outcome == HTTP_ANSWERED;
     op->sent = exchange->head_complete || was_sent(exchange);
     op->status = (int)status_of(easy);
     op->body = exchange->answer ? exchange->answer : "";
