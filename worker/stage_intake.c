@@ -13,16 +13,6 @@
 #include <stdio.h>
 #include <string.h>
 
-/* FNV-1a, 64 bits: only has to tell bodies of one order number apart. */
-static uint64_t digest(const char *bytes, size_t length)
-{
-    uint64_t hash = 14695981039346656037u;
-
-    for (size_t i = 0; i < length; i++)
-        hash = (hash ^ (unsigned char)bytes[i]) * 1099511628211u;
-    return hash;
-}
-
 /* The publisher's message id, or one that every copy of the same body gets alike. */
 static char *message_id_of(const struct message *message)
 {
@@ -30,7 +20,7 @@ static char *message_id_of(const struct message *message)
 
     if (message->message_id && message->message_id[0])
         return strdup(message->message_id);
-    snprintf(derived, sizeof(derived), "derived-%016" PRIx64, digest(message->body, message->body_length));
+    snprintf(derived, sizeof(derived), "derived-%016" PRIx64, order_digest(message->body, message->body_length));
     return strdup(derived);
 }
 

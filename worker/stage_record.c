@@ -22,11 +22,6 @@ static uint32_t chance(void)
     return value;
 }
 
-static bool finished(const struct line_outcome *line)
-{
-    return line->state == LINE_COMPLETE || line->state == LINE_REFUNDED;
-}
-
 static char *lines_text(const struct line_outcome *lines, size_t count, bool finished_only)
 {
     json_t *array = line_outcomes_to_json(lines, count, finished_only);
@@ -92,7 +87,7 @@ static enum err describe_event(struct job *job)
         .item_id = job->order->item_id,
         .sequence = job->claim.fence + 1,
         .generation = job->claim.generation,
-        .attempt = job->retry.attempts,
+        .attempt = job->retry.attempts + (all ? 1 : 0), /* the try that succeeded counts as one */
         .order_complete = all && (job->order->action == ORDER_REFUND || job->claim.others_finished),
         .time_us = loop_wall_us(job->worker->loop),
         .next_attempt_ms = job->decision.copy == COPY_RETRY ? job->decision.due_ms : 0,
@@ -216,7 +211,7 @@ static void send_record(struct job *job, char **finished_texts, const char *line
     };
 
     for (size_t i = 0; i < job->order->line_count; i++)
-        facts.maybe = facts.maybe || (job->lines[i].look_first && !finished(&job->lines[i]));
+        facts.maybe = facts.maybe || (job->lines[i].look_first && !line_finished(&job->lines[i]));
     job->ledger_active = true;
     ledger_record(job->worker->ledger, &job->ledger_op, job->order, &facts, on_recorded);
 }
@@ -230,7 +225,7 @@ static enum err record(struct job *job)
     enum err err = blob && decision && texts ? OK : ERR_NOMEM;
 
     for (size_t i = 0; i < count && err == OK; i++) {
-        texts[i] = finished(&job->lines[i]) ? lines_text(&job->lines[i], 1, true) : strdup("");
+        texts[i] = line_finished(&job->lines[i]) ? lines_text(&job->lines[i], 1, true) : strdup("");
         if (!texts[i])
             err = ERR_NOMEM;
     }
