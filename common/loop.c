@@ -104,6 +104,8 @@ int64_t loop_wall_us(const struct loop *loop)
 
 void loop_free(struct loop *loop)
 {
+    int status;
+
     if (!loop)
         return;
     assert(!loop->core.timers && !loop_core_busy(&loop->core) && !loop->core.hook_first);
@@ -114,8 +116,8 @@ void loop_free(struct loop *loop)
     (void)uv_run(&loop->uv, UV_RUN_NOWAIT); /* runs the closing callbacks of all that was freed */
     while (loop->orphan_count > 0 && uv_run(&loop->uv, UV_RUN_ONCE) != 0)
         ;
-    if (uv_loop_close(&loop->uv) == 0)
+    status = uv_loop_close(&loop->uv);
+    assert(status == 0); /* UV_EBUSY: somebody left something open */
+    if (status == 0)
         free(loop);
-    else
-        assert(!"something is still open on the loop");
 }
