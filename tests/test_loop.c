@@ -151,6 +151,23 @@ static void test_hooks_run_after_tasks_and_their_tasks_keep_the_loop_awake(void 
     assert_string_equal(order, "abchbh");
 }
 
+static void on_plain_hook(struct loop_hook *hook)
+{
+    note(hook == &hooks[0] ? "0" : "1");
+    loop_hook_remove(hook);
+}
+
+static void test_every_hook_runs_each_turn(void **state)
+{
+    (void)state;
+    loop_hook_add(&hooks[0], loop, on_plain_hook);
+    loop_hook_add(&hooks[1], loop, on_plain_hook);
+    loop_task_init(&tasks[1], loop, on_task);
+    loop_task_start(&tasks[1]);
+    loop_run(loop);
+    assert_string_equal(order, "b10");
+}
+
 static void on_removing_hook(struct loop_hook *hook)
 {
     note("x");
@@ -249,6 +266,32 @@ static void test_a_readable_descriptor_is_told_and_may_be_freed_inside(void **st
     loop_run(loop);
     assert_int_equal(seen_events, LOOP_READABLE);
     assert_string_equal(order, "hhhhhh" /* the turn before the wait */ "pb");
+    close(ends[1]);
+}
+
+static void on_restless(struct loop_timer *timer)
+{
+    loop_timer_start(timer, 0);
+}
+
+static void on_at_last(void *context, int events)
+{
+    (void)events;
+    loop_timer_stop(context);
+    loop_poll_free(poll_of_end);
+}
+
+static void test_a_timer_that_starts_itself_does_not_starve_descriptors(void **state)
+{
+    (void)state;
+    open_ends();
+    loop_timer_init(&timers[0], loop, on_restless);
+    loop_timer_start(&timers[0], 0);
+    poll_of_end = loop_poll_new(loop, ends[1], on_at_last, &timers[0]);
+    loop_poll_set(poll_of_end, LOOP_WRITABLE);
+    loop_run(loop);
+    assert_false(loop_timer_active(&timers[0]));
+    close(ends[0]);
     close(ends[1]);
 }
 
@@ -489,10 +532,12 @@ int main(void)
         LOOP_TEST(test_a_timer_may_start_itself_and_stop_others),
         LOOP_TEST(test_thousands_of_timers_keep_their_order),
         LOOP_TEST(test_hooks_run_after_tasks_and_their_tasks_keep_the_loop_awake),
+        LOOP_TEST(test_every_hook_runs_each_turn),
         LOOP_TEST(test_hooks_may_remove_each_other),
         LOOP_TEST(test_a_cancelled_task_does_not_run),
         LOOP_TEST(test_tasks_that_start_themselves_do_not_starve_timers),
         LOOP_TEST(test_a_readable_descriptor_is_told_and_may_be_freed_inside),
+        LOOP_TEST(test_a_timer_that_starts_itself_does_not_starve_descriptors),
         LOOP_TEST(test_a_descriptor_number_can_be_used_again_at_once),
         LOOP_TEST(test_a_refused_connection_is_told_once_and_does_not_spin),
         LOOP_TEST(test_an_address_is_looked_up),
