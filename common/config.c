@@ -1,7 +1,7 @@
 /*
  * Rows meet entries: sets the fields of a struct from defaults, file and environment, in that order. Decides
- * what wins and what is said when a value is wrong. Lines are config_file.c's, single values config_value.c's.
- * Called by worker/settings.c.
+ * what wins and what is said when a value is wrong. Lines are config_file.c's, single values
+ * config_value.c's. Called by worker/settings.c.
  */
 #include "common/config.h"
 
@@ -11,7 +11,8 @@
 
 enum { VALUE_SHOWN_BYTES = 80 };
 
-struct fault config_fault(const struct config *config, const struct config_entry *entry, const char *format, ...)
+struct fault config_fault(const struct config *config, const struct config_entry *entry, const char *format,
+                          ...)
 {
     char words[200], value[VALUE_SHOWN_BYTES];
     va_list args;
@@ -23,8 +24,8 @@ struct fault config_fault(const struct config *config, const struct config_entry
     if (!entry->key)
         return fault_make(ERR_CONFIG, "%s:%d: [%s]: %s", config->name, entry->line, entry->section, words);
     config_value_redact(entry->value, value, sizeof(value));
-    return fault_make(ERR_CONFIG, "%s:%d: %s.%s = %s: %s", config->name, entry->line, entry->section, entry->key,
-                      value, words);
+    return fault_make(ERR_CONFIG, "%s:%d: %s.%s = %s: %s", config->name, entry->line, entry->section,
+                      entry->key, value, words);
 }
 
 struct config_entry *config_find(struct config *config, const char *section, const char *key)
@@ -88,14 +89,16 @@ static void set_none(const struct config_row *row, void *target)
 }
 
 static MUST_CHECK enum err apply_entry(const struct config *config, const struct config_row *row,
-                                       const struct config_entry *entry, void *target, struct fault *ret_fault)
+                                       const struct config_entry *entry, void *target,
+                                       struct fault *ret_fault)
 {
     struct fault allowed;
     enum err err;
 
     if (entry->continued_line != 0 && row->type != CONFIG_LIST) {
-        *ret_fault = config_fault(config, entry, "goes on on line %d, which begins with a blank; only lists may",
-                                  entry->continued_line);
+        *ret_fault =
+            config_fault(config, entry, "goes on on line %d, which begins with a blank; only lists may",
+                         entry->continued_line);
         return ERR_CONFIG;
     }
     if (entry->value[0] == '\0' && !row->initial)
@@ -127,8 +130,9 @@ static MUST_CHECK enum err apply_row(struct config *config, const struct config_
         return OK;
     config_value_redact(value ? value : row->initial, shown, sizeof(shown));
     if (err == ERR_CONFIG)
-        *ret_fault = fault_make(ERR_CONFIG, "%s %s = %s (%s.%s): expected %s", value ? "environment" : "default",
-                                value ? name : "", shown, section, row->key, allowed.detail);
+        *ret_fault =
+            fault_make(ERR_CONFIG, "%s %s = %s (%s.%s): expected %s", value ? "environment" : "default",
+                       value ? name : "", shown, section, row->key, allowed.detail);
     else
         *ret_fault = allowed;
     return err;

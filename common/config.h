@@ -60,8 +60,8 @@ MUST_CHECK enum err config_read_file(const char *path, char **ret_text, size_t *
                                      struct fault *ret_fault);
 
 /** Entries in the file's order. ERR_CONFIG for what is no INI, too long a line, a key given twice … */
-MUST_CHECK enum err config_parse(const char *name, const char *text, size_t length, struct config **ret_config,
-                                 struct fault *ret_fault);
+MUST_CHECK enum err config_parse(const char *name, const char *text, size_t length,
+                                 struct config **ret_config, struct fault *ret_fault);
 void config_free(struct config *config);
 
 /**
@@ -85,19 +85,20 @@ struct config_named {
 
 /** ERR_CONFIG when an entry was not used: an unknown section or key, with the nearest name there is. */
 MUST_CHECK enum err config_check_unused(const struct config *config, const struct config_row *rows,
-                                        size_t row_count, const struct config_named *named, size_t named_count,
-                                        struct fault *ret_fault);
+                                        size_t row_count, const struct config_named *named,
+                                        size_t named_count, struct fault *ret_fault);
 
 /** Fault "NAME:LINE: SECTION.KEY = VALUE: WORDS" about an entry; passwords in URLs are hidden. */
-struct fault config_fault(const struct config *config, const struct config_entry *entry, const char *format, ...)
-    PRINTF_LIKE(3, 4);
+struct fault config_fault(const struct config *config, const struct config_entry *entry, const char *format,
+                          ...) PRINTF_LIKE(3, 4);
 
 /** The entry (key NULL: the section's first head), marked as used, or NULL. */
 struct config_entry *config_find(struct config *config, const char *section, const char *key);
 
 /**
  * Reads one value by its row into `field` (what the type says above); nothing is freed.
- * On ERR_CONFIG ret_allowed says what is allowed ("a duration from 1s to 1h, as in 200ms, 5s, 10m, 48h, 90d").
+ * On ERR_CONFIG ret_allowed says what is allowed ("a duration from 1s to 1h, as in 200ms, 5s, 10m, 48h,
+ * 90d").
  */
 MUST_CHECK enum err config_value_read(const struct config_row *row, const char *value, void *field,
                                       struct fault *ret_allowed);

@@ -20,20 +20,22 @@ struct reader {
     struct config *config;
     const char *text;
     size_t length, offset;
-    int line;             /* the one inih has, from 1 */
-    bool indented;        /* that line begins with a blank */
-    char *section;        /* of that line; NULL before the first head */
-    bool after_key;       /* a key was read in this section: an indented line goes on with it */
-    struct fault fault;   /* the first */
+    int line;           /* the one inih has, from 1 */
+    bool indented;      /* that line begins with a blank */
+    char *section;      /* of that line; NULL before the first head */
+    bool after_key;     /* a key was read in this section: an indented line goes on with it */
+    struct fault fault; /* the first */
 };
 
 static enum err fail_file(const char *path, const char *what, int error, struct fault *ret_fault)
 {
-    *ret_fault = fault_make(ERR_CONFIG, "%s: %s%s%s", path, what, error ? ": " : "", error ? strerror(error) : "");
+    *ret_fault =
+        fault_make(ERR_CONFIG, "%s: %s%s%s", path, what, error ? ": " : "", error ? strerror(error) : "");
     return ERR_CONFIG;
 }
 
-MUST_CHECK enum err config_read_file(const char *path, char **ret_text, size_t *ret_length, struct fault *ret_fault)
+MUST_CHECK enum err config_read_file(const char *path, char **ret_text, size_t *ret_length,
+                                     struct fault *ret_fault)
 {
     AUTO_TEXT struct text text = TEXT_EMPTY(FILE_MAX_BYTES);
     int fd = open(path, O_RDONLY | O_CLOEXEC);
@@ -96,8 +98,8 @@ static void add_entry(struct reader *reader, char *take_key, char *take_value)
         free(take_value);
         return;
     }
-    config->entries[config->count++] = (struct config_entry){
-        .section = section, .key = take_key, .value = take_value, .line = reader->line};
+    config->entries[config->count++] =
+        (struct config_entry){.section = section, .key = take_key, .value = take_value, .line = reader->line};
 }
 
 /* A head "[name]", which inih would cut at 49 bytes. inih refuses one without its bracket. */
@@ -136,7 +138,8 @@ static char *read_line(char *buffer, int size, void *stream)
         char words[120];
 
         (void)snprintf(words, sizeof(words),
-                       "the line is longer than %d bytes; a list may go on on the next line, indented", size - 2);
+                       "the line is longer than %d bytes; a list may go on on the next line, indented",
+                       size - 2);
         fail_line(reader, words);
         return NULL;
     }
@@ -158,7 +161,8 @@ static void extend_entry(struct reader *reader, const char *more)
     size_t old = strlen(entry->value), length = 0;
     char *value;
 
-    while (more[length] != '\0' && !(more[length] == ';' && (length == 0 || isspace((unsigned char)more[length - 1]))))
+    while (more[length] != '\0' &&
+           !(more[length] == ';' && (length == 0 || isspace((unsigned char)more[length - 1]))))
         length++;
     while (length > 0 && isspace((unsigned char)more[length - 1]))
         length--;
@@ -189,27 +193,29 @@ static int on_pair(void *context, const char *ini_section, const char *name, con
         return reader->fault.code == OK;
     }
     if (!reader->section || name[0] == '\0') {
-        fail_line(reader, reader->section ? "a key is missing before the \"=\"" : "a key stands before any [section]");
+        fail_line(reader, reader->section ? "a key is missing before the \"=\""
+                                          : "a key stands before any [section]");
         return 0;
     }
     for (size_t i = 0; i < config->count; i++) {
         const struct config_entry *entry = &config->entries[i];
 
         if (entry->key && strcmp(entry->key, name) == 0 && strcmp(entry->section, reader->section) == 0) {
-            reader->fault = fault_make(ERR_CONFIG, "%s:%d: %s.%s is given twice, first on line %d", config->name,
-                                       reader->line, reader->section, name, entry->line);
+            reader->fault = fault_make(ERR_CONFIG, "%s:%d: %s.%s is given twice, first on line %d",
+                                       config->name, reader->line, reader->section, name, entry->line);
             return 0;
         }
     }
     add_entry(reader, strdup(name), strdup(value));
-    if (reader->fault.code == OK && (!config->entries[config->count - 1].key || !config->entries[config->count - 1].value))
+    if (reader->fault.code == OK &&
+        (!config->entries[config->count - 1].key || !config->entries[config->count - 1].value))
         fail_memory(reader);
     reader->after_key = true;
     return reader->fault.code == OK;
 }
 
-MUST_CHECK enum err config_parse(const char *name, const char *text, size_t length, struct config **ret_config,
-                                 struct fault *ret_fault)
+MUST_CHECK enum err config_parse(const char *name, const char *text, size_t length,
+                                 struct config **ret_config, struct fault *ret_fault)
 {
     struct config *config = calloc(1, sizeof(*config));
     struct reader reader = {.config = config, .text = text, .length = length};
@@ -227,8 +233,9 @@ MUST_CHECK enum err config_parse(const char *name, const char *text, size_t leng
     if (reader.fault.code == OK && bad_line < 0)
         reader.fault = fault_of(ERR_NOMEM);
     else if (reader.fault.code == OK && bad_line > 0)
-        reader.fault = fault_make(ERR_CONFIG, "%s:%d: expected \"key = value\", \"[section]\", or a comment after \"#\"",
-                                  name, bad_line);
+        reader.fault =
+            fault_make(ERR_CONFIG, "%s:%d: expected \"key = value\", \"[section]\", or a comment after \"#\"",
+                       name, bad_line);
     if (reader.fault.code != OK) {
         config_free(config);
         *ret_fault = reader.fault;

@@ -54,8 +54,8 @@ static void consider(struct names *names, const char *name, const char *shown)
     (void)snprintf(names->list + length, sizeof(names->list) - length, "%s%s", length > 0 ? ", " : "", shown);
 }
 
-static struct fault tell(const struct config *config, const struct config_entry *entry, const struct names *names,
-                         const char *kind)
+static struct fault tell(const struct config *config, const struct config_entry *entry,
+                         const struct names *names, const char *kind)
 {
     if (names->nearest)
         return config_fault(config, entry, "unknown %s; did you mean %s?", kind, names->nearest);
@@ -80,8 +80,8 @@ static const char *find_row_section(const char *section, const struct config_row
 }
 
 MUST_CHECK enum err config_check_unused(const struct config *config, const struct config_row *rows,
-                                        size_t row_count, const struct config_named *named, size_t named_count,
-                                        struct fault *ret_fault)
+                                        size_t row_count, const struct config_named *named,
+                                        size_t named_count, struct fault *ret_fault)
 {
     for (size_t i = 0; i < config->count; i++) {
         const struct config_entry *entry = &config->entries[i];

@@ -1,6 +1,7 @@
 /*
- * One value of a configuration: from text to its field, by its row. Decides what durations, sizes and the like
- * look like and what is said when a value is not allowed. Files, sections and keys are config.c's, its caller.
+ * One value of a configuration: from text to its field, by its row. Decides what durations, sizes and the
+ * like look like and what is said when a value is not allowed. Files, sections and keys are config.c's, its
+ * caller.
  */
 #include "common/config.h"
 
@@ -22,7 +23,10 @@ static const struct unit duration_units[] = {
     {"d", INT64_C(86400000)}, {"h", 3600000}, {"m", 60000}, {"s", 1000}, {"ms", 1},
 };
 static const struct unit size_units[] = {
-    {"g", INT64_C(1) << 30}, {"m", 1 << 20}, {"k", 1 << 10}, {"", 1},
+    {"g", INT64_C(1) << 30},
+    {"m", 1 << 20},
+    {"k", 1 << 10},
+    {"", 1},
 };
 
 /* ---- words about what is allowed ---- */
@@ -37,8 +41,8 @@ static void write_in_units(int64_t number, const struct unit *units, size_t coun
     (void)snprintf(out, size, "%" PRId64 "%s", number / units[i].factor, units[i].suffix);
 }
 
-static void write_range(const struct config_row *row, const char *what, const struct unit *units, size_t count,
-                        const char *examples, char *out, size_t size)
+static void write_range(const struct config_row *row, const char *what, const struct unit *units,
+                        size_t count, const char *examples, char *out, size_t size)
 {
     char min[32], max[32];
 
@@ -66,8 +70,8 @@ void config_value_allowed(const struct config_row *row, char *out, size_t size)
 {
     switch (row->type) {
     case CONFIG_COUNT:
-        (void)snprintf(out, size, "%s%san integer from %" PRId64 " to %" PRId64, row->choices ? row->choices : "",
-                       row->choices ? ", or " : "", row->min, row->max);
+        (void)snprintf(out, size, "%s%san integer from %" PRId64 " to %" PRId64,
+                       row->choices ? row->choices : "", row->choices ? ", or " : "", row->min, row->max);
         break;
     case CONFIG_RATE:
         (void)snprintf(out, size, "a number from %" PRId64 " to %" PRId64, row->min, row->max);
@@ -109,12 +113,13 @@ void config_value_redact(const char *value, char *out, size_t size)
     const char *end = value + strlen(value), *at = NULL;
     char hidden[512];
 
-    /* User information may stand in any URL of a list; from the first "://" to the last "@" nothing is shown. */
+    /* User information may stand in any URL of a list; from the first "://" to the last "@" nothing is shown.
+     */
     for (const char *c = host; c && c < end; c++)
         at = *c == '@' ? c : at;
     if (at) {
-        (void)snprintf(hidden, sizeof(hidden), "%.*s://***%.200s", (int)(host - value < 64 ? host - value : 64),
-                       value, at);
+        (void)snprintf(hidden, sizeof(hidden), "%.*s://***%.200s",
+                       (int)(host - value < 64 ? host - value : 64), value, at);
         value = hidden;
     }
     (void)text_utf8_copy(out, size, value, strlen(value));
@@ -155,8 +160,8 @@ static bool read_count(const struct config_row *row, const char *value, int64_t 
     return true;
 }
 
-static bool read_in_units(const struct config_row *row, const char *value, const struct unit *units, size_t count,
-                          int64_t *ret_number)
+static bool read_in_units(const struct config_row *row, const char *value, const struct unit *units,
+                          size_t count, int64_t *ret_number)
 {
     const char *suffix;
     int64_t number;
@@ -264,7 +269,8 @@ static bool is_address(const char *value)
 }
 
 /* Checks and copies a value that stays text. */
-static MUST_CHECK enum err read_text(const struct config_row *row, const char *value, char **ret_text, bool *ret_good)
+static MUST_CHECK enum err read_text(const struct config_row *row, const char *value, char **ret_text,
+                                     bool *ret_good)
 {
     AUTO_FREE char *copy = strdup(value);
 

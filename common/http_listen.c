@@ -51,8 +51,8 @@ static void on_timer(struct loop_timer *timer)
 
 /* ---- one request ---- */
 
-static enum MHD_Result send_text(struct MHD_Connection *connection, unsigned int status, const char *content_type,
-                                 const char *body, size_t length)
+static enum MHD_Result send_text(struct MHD_Connection *connection, unsigned int status,
+                                 const char *content_type, const char *body, size_t length)
 {
     struct MHD_Response *response =
         MHD_create_response_from_buffer(length, (void *)(uintptr_t)body, MHD_RESPMEM_MUST_COPY);
@@ -87,8 +87,8 @@ static enum MHD_Result answer(struct http_listen *listen, struct MHD_Connection 
     else if (answer.status == MHD_HTTP_NOT_FOUND && answer.body.length == 0)
         sent = send_plain(connection, MHD_HTTP_NOT_FOUND, "not found\n");
     else
-        sent = send_text(connection, (unsigned int)answer.status, answer.content_type, text_peek(&answer.body),
-                         answer.body.length);
+        sent = send_text(connection, (unsigned int)answer.status, answer.content_type,
+                         text_peek(&answer.body), answer.body.length);
     text_fini(&answer.body);
     return sent;
 }
@@ -176,7 +176,8 @@ static int open_socket(const char *address, struct fault *ret_fault)
     }
     fd = listen_on(addresses);
     if (fd < 0 && errno == EADDRINUSE)
-        *ret_fault = fault_make(ERR_CONFIG, "http.listen = %s: another program listens on this port", address);
+        *ret_fault =
+            fault_make(ERR_CONFIG, "http.listen = %s: another program listens on this port", address);
     else if (fd < 0)
         *ret_fault = fault_make(ERR_CONFIG, "http.listen = %s: %s", address, strerror(errno));
     freeaddrinfo(addresses);
@@ -201,11 +202,11 @@ static bool start_daemon(struct http_listen *listen, int take_fd)
     const union MHD_DaemonInfo *info;
 
     listen->port = port_of(take_fd);
-    listen->daemon = MHD_start_daemon(
-        MHD_USE_EPOLL, 0, NULL, NULL, on_request, listen, MHD_OPTION_LISTEN_SOCKET,
-        take_fd, MHD_OPTION_CONNECTION_LIMIT, (unsigned int)HTTP_LISTEN_MAX_CONNECTIONS,
-        MHD_OPTION_CONNECTION_TIMEOUT, (unsigned int)HTTP_LISTEN_TIMEOUT_S, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
-        (size_t)16384, MHD_OPTION_END);
+    listen->daemon =
+        MHD_start_daemon(MHD_USE_EPOLL, 0, NULL, NULL, on_request, listen, MHD_OPTION_LISTEN_SOCKET, take_fd,
+                         MHD_OPTION_CONNECTION_LIMIT, (unsigned int)HTTP_LISTEN_MAX_CONNECTIONS,
+                         MHD_OPTION_CONNECTION_TIMEOUT, (unsigned int)HTTP_LISTEN_TIMEOUT_S,
+                         MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)16384, MHD_OPTION_END);
     if (!listen->daemon) {
         close(take_fd);
         return false;
@@ -218,8 +219,8 @@ static bool start_daemon(struct http_listen *listen, int take_fd)
     return true;
 }
 
-struct http_listen *http_listen_open(struct loop *loop, const char *address, http_listen_fn *fn, void *context,
-                                     struct fault *ret_fault)
+struct http_listen *http_listen_open(struct loop *loop, const char *address, http_listen_fn *fn,
+                                     void *context, struct fault *ret_fault)
 {
     struct http_listen *listen = calloc(1, sizeof(*listen));
     int fd;

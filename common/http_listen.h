@@ -13,9 +13,10 @@ struct http_listen;
 enum { HTTP_LISTEN_MAX_CONNECTIONS = 64, HTTP_LISTEN_TIMEOUT_S = 5, HTTP_LISTEN_MAX_BODY_BYTES = 4 << 20 };
 
 struct http_listen_answer {
-    int status;               /* 404 unless set */
-    const char *content_type; /* borrowed until the answer is copied; "text/plain; charset=utf-8" unless set */
-    struct text body;         /* http_listen's; append to it */
+    int status; /* 404 unless set */
+    const char
+        *content_type; /* borrowed until the answer is copied; "text/plain; charset=utf-8" unless set */
+    struct text body;  /* http_listen's; append to it */
 };
 
 /** Fills the answer for a path (without the query). Runs on the loop; must not close the server. */
@@ -26,8 +27,8 @@ typedef void http_listen_fn(void *context, const char *path, struct http_listen_
  * takes a free one.
  * @return NULL with ret_fault: ERR_CONFIG (names the address and why: busy, not ours, not allowed), ERR_NOMEM
  */
-struct http_listen *http_listen_open(struct loop *loop, const char *address, http_listen_fn *fn, void *context,
-                                     struct fault *ret_fault);
+struct http_listen *http_listen_open(struct loop *loop, const char *address, http_listen_fn *fn,
+                                     void *context, struct fault *ret_fault);
 /** The port in use. */
 uint16_t http_listen_port(const struct http_listen *listen);
 /** Ends all connections, frees. NULL is fine. */

@@ -56,8 +56,8 @@ MUST_CHECK enum err jsonx_load(const char *bytes, size_t length, size_t max_byte
     }
     too_deep = find_too_deep(bytes, length);
     if (too_deep < length) {
-        *ret_fault = fault_make(ERR_MALFORMED, "nested deeper than %d levels at byte %zu", JSONX_MAX_DEPTH,
-                                too_deep);
+        *ret_fault =
+            fault_make(ERR_MALFORMED, "nested deeper than %d levels at byte %zu", JSONX_MAX_DEPTH, too_deep);
         return ERR_MALFORMED;
     }
     json = json_loadb(bytes, length, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &error);
@@ -73,8 +73,8 @@ MUST_CHECK enum err jsonx_load(const char *bytes, size_t length, size_t max_byte
     near = strstr(error.text, " near ");
     if (near)
         *near = '\0';
-    *ret_fault = fault_make(ERR_MALFORMED, "not JSON: %s at line %d, column %d", error.text, error.line,
-                            error.column);
+    *ret_fault =
+        fault_make(ERR_MALFORMED, "not JSON: %s at line %d, column %d", error.text, error.line, error.column);
     return ERR_MALFORMED;
 }
 

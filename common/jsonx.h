@@ -41,7 +41,7 @@ struct jsonx_path {
     const char *key;                 /* NULL = an array's element */
     size_t index;
 };
-#define JSONX_KEY(parent_path, name) ((struct jsonx_path){.parent = (parent_path), .key = (name)})
+#define JSONX_KEY(parent_path, name)     ((struct jsonx_path){.parent = (parent_path), .key = (name)})
 #define JSONX_INDEX(parent_path, number) ((struct jsonx_path){.parent = (parent_path), .index = (number)})
 
 /* REQUIRED: missing and null are faults. NULLABLE: missing and null are OK and give NULL, or leave *ret alone

@@ -1,7 +1,8 @@
 /*
  * The loop's life and its turn: descriptors, then timers, tasks and hooks, then sleep. Decides when it sleeps
  * and when it ends. The order of timers, tasks and hooks is loop_timer.c's; descriptors, signals, names and
- * children are in loop_io.c. Called by the process (worker, master, sub-commands), and by all adapters for time.
+ * children are in loop_io.c. Called by the process (worker, master, sub-commands), and by all adapters for
+ * time.
  */
 #include "common/loop_uv.h"
 
@@ -52,7 +53,8 @@ static void on_turn(uv_prepare_t *turn)
     arm_clock(loop);
     if (!loop_core_busy(&loop->core))
         (void)uv_idle_stop(&loop->wake);
-    if (loop->orphan_count > 0 && loop->watch_count == 0 && !loop->core.timers && !loop_core_busy(&loop->core))
+    if (loop->orphan_count > 0 && loop->watch_count == 0 && !loop->core.timers &&
+        !loop_core_busy(&loop->core))
         uv_stop(&loop->uv);
 }
 

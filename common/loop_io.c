@@ -36,7 +36,7 @@ struct loop_resolve {
     int status;               /* libuv's, of a start that failed */
     bool pending;             /* libuv still has it */
     bool told;
-    char name[80];            /* of the host, for the fault */
+    char name[80]; /* of the host, for the fault */
 };
 
 struct loop_child {
@@ -270,7 +270,8 @@ struct loop_child *loop_child_new(struct loop *loop, const char *file, char *con
                                   size_t fd_count, loop_child_fn *fn, void *context, struct fault *ret_fault)
 {
     uv_stdio_container_t stdio[3 + CHILD_FDS_MAX] = {{.flags = UV_IGNORE}, {.flags = UV_IGNORE}};
-    uv_process_options_t options = {.exit_cb = on_child_ended, .file = file, .args = (char **)(uintptr_t)argv};
+    uv_process_options_t options = {
+        .exit_cb = on_child_ended, .file = file, .args = (char **)(uintptr_t)argv};
     struct loop_child *child;
     int status;
 
@@ -297,8 +298,8 @@ struct loop_child *loop_child_new(struct loop *loop, const char *file, char *con
     (void)close_range(3, ~0U, CLOSE_RANGE_CLOEXEC);
     status = uv_spawn(&loop->uv, &child->uv, &options);
     if (status != 0) {
-        *ret_fault = fault_make(status == UV_ENOMEM ? ERR_NOMEM : ERR_UNAVAILABLE, "cannot start %s: %s", file,
-                                uv_strerror(status));
+        *ret_fault = fault_make(status == UV_ENOMEM ? ERR_NOMEM : ERR_UNAVAILABLE, "cannot start %s: %s",
+                                file, uv_strerror(status));
         uv_close((uv_handle_t *)&child->uv, on_closed);
         return NULL;
     }

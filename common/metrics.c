@@ -1,10 +1,11 @@
 /*
  * Metrics in shared memory: where each value lies, how its one writer changes it, and how all slots become
- * Prometheus text. Which metrics there are is worker/metrics.def's. The table and its
- * reference are in metrics_table.c.
+ * Prometheus text. Which metrics there are is worker/metrics.def's; the table and its reference are in
+ * metrics_table.c. Called by the workers (values), the master (slots, text) and `print-metrics`.
  *
- * A region is a header and one slot a process; a slot is the beat, then the cells of each row in order. A cell is 64 bits with one writer, so relaxed loads and stores are enough: a reader may see one metric
- * a moment before another, never a torn value.
+ * A region is a header and one slot a process; a slot is the beat, then the cells of each row in order. A
+ * cell is 64 bits with one writer, so relaxed loads and stores are enough: a reader may see one metric a
+ * moment before another, never a torn value.
  */
 #include "common/metrics.h"
 
@@ -296,8 +297,8 @@ void metrics_render(struct text *out)
     for (size_t metric = 0; attached.header && metric < metrics_table_count(); metric++) {
         const struct metric_row *row = metrics_table_row(metric);
 
-        text_printf(out, "# HELP " METRICS_PREFIX "%s %s\n# TYPE " METRICS_PREFIX "%s %s\n", row->name, row->doc,
-                    row->name, metrics_kind_name(row->kind));
+        text_printf(out, "# HELP " METRICS_PREFIX "%s %s\n# TYPE " METRICS_PREFIX "%s %s\n", row->name,
+                    row->doc, row->name, metrics_kind_name(row->kind));
         for (size_t label = 0; label == 0 || label < row->value_count; label++)
             render_value(out, row, metric, label);
     }

@@ -14,10 +14,10 @@
 
 enum metric_kind {
     METRIC_COUNTER,
-    METRIC_COUNTER_MS,   /* counts milliseconds, shown as seconds */
+    METRIC_COUNTER_MS, /* counts milliseconds, shown as seconds */
     METRIC_GAUGE,
-    METRIC_GAUGE_MS,     /* set in milliseconds, shown as seconds */
-    METRIC_HISTOGRAM     /* observed in milliseconds, shown as seconds */
+    METRIC_GAUGE_MS, /* set in milliseconds, shown as seconds */
+    METRIC_HISTOGRAM /* observed in milliseconds, shown as seconds */
 };
 
 /* How a gauge's slots become one value. Counters and histograms are summed. */
@@ -25,7 +25,7 @@ enum metric_merge { METRIC_SUM, METRIC_MAX };
 
 struct metric_row {
     enum metric_kind kind;
-    const char *name;          /* without the prefix "fulfilld_" */
+    const char *name; /* without the prefix "fulfilld_" */
     enum metric_merge merge;
     const char *label;         /* NULL = none */
     const char *const *values; /* of the label */

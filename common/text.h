@@ -31,7 +31,7 @@ void text_fini(struct text *text);
 void text_clear(struct text *text);
 
 /* A struct text that is freed when it leaves its scope; initialise it at once with TEXT_EMPTY(max). */
-#define AUTO_TEXT __attribute__((cleanup(text_fini)))
+#define AUTO_TEXT             __attribute__((cleanup(text_fini)))
 #define TEXT_EMPTY(max_bytes) ((struct text){.max = (max_bytes)})
 
 void text_append(struct text *text, const char *bytes, size_t length);

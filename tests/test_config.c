@@ -134,12 +134,15 @@ static void test_every_value_out_of_range_says_what_is_allowed(void **state)
         {"[a]\ncount = -1", "f.ini:2: a.count = -1: expected an integer from 1 to 1000000"},
         {"[a]\ncount =", "f.ini:2: a.count = : expected an integer from 1 to 1000000"},
         {"[a]\nprocesses = all", "f.ini:2: a.processes = all: expected auto, or an integer from 1 to 10"},
-        {"[a]\ndelay = 5", "f.ini:2: a.delay = 5: expected a duration from 1s to 1h, as in 200ms, 5s, 10m, 48h or 90d"},
+        {"[a]\ndelay = 5",
+         "f.ini:2: a.delay = 5: expected a duration from 1s to 1h, as in 200ms, 5s, 10m, 48h or 90d"},
         {"[a]\ndelay = 999ms",
          "f.ini:2: a.delay = 999ms: expected a duration from 1s to 1h, as in 200ms, 5s, 10m, 48h or 90d"},
-        {"[a]\ndelay = 9999999999999999d", "f.ini:2: a.delay = 9999999999999999d: expected a duration from 1s to 1h, "
-                                           "as in 200ms, 5s, 10m, 48h or 90d"},
-        {"[a]\ndelay = 5 s", "f.ini:2: a.delay = 5 s: expected a duration from 1s to 1h, as in 200ms, 5s, 10m, 48h or 90d"},
+        {"[a]\ndelay = 9999999999999999d",
+         "f.ini:2: a.delay = 9999999999999999d: expected a duration from 1s to 1h, "
+         "as in 200ms, 5s, 10m, 48h or 90d"},
+        {"[a]\ndelay = 5 s",
+         "f.ini:2: a.delay = 5 s: expected a duration from 1s to 1h, as in 200ms, 5s, 10m, 48h or 90d"},
         {"[a]\nsize = 2m", "f.ini:2: a.size = 2m: expected a size from 1 to 1m, as in 512, 64k or 1m"},
         {"[a]\nrate = 1e9", "f.ini:2: a.rate = 1e9: expected a number from 0 to 100"},
         {"[a]\nrate = 1.2.3", "f.ini:2: a.rate = 1.2.3: expected a number from 0 to 100"},
@@ -148,9 +151,12 @@ static void test_every_value_out_of_range_says_what_is_allowed(void **state)
         {"[b]\nlist = a,,b", "f.ini:2: b.list = a,,b: expected items without blanks, separated by commas"},
         {"[b]\nlist = a b", "f.ini:2: b.list = a b: expected items without blanks, separated by commas"},
         {"[b]\nchoice = four", "f.ini:2: b.choice = four: expected one, two or three"},
-        {"[b]\naddress = 9464", "f.ini:2: b.address = 9464: expected HOST:PORT, as in 127.0.0.1:9464 or [::1]:9464"},
-        {"[b]\naddress = ::1:9464", "f.ini:2: b.address = ::1:9464: expected HOST:PORT, as in 127.0.0.1:9464 or [::1]:9464"},
-        {"[b]\naddress = h:65536", "f.ini:2: b.address = h:65536: expected HOST:PORT, as in 127.0.0.1:9464 or [::1]:9464"},
+        {"[b]\naddress = 9464",
+         "f.ini:2: b.address = 9464: expected HOST:PORT, as in 127.0.0.1:9464 or [::1]:9464"},
+        {"[b]\naddress = ::1:9464",
+         "f.ini:2: b.address = ::1:9464: expected HOST:PORT, as in 127.0.0.1:9464 or [::1]:9464"},
+        {"[b]\naddress = h:65536",
+         "f.ini:2: b.address = h:65536: expected HOST:PORT, as in 127.0.0.1:9464 or [::1]:9464"},
     };
 
     (void)state;
@@ -162,10 +168,12 @@ static void test_unknown_names_suggest_the_nearest(void **state)
 {
     (void)state;
     expect_fault("[a]\ncuont = 1", "f.ini:2: a.cuont = 1: unknown key; did you mean count?");
-    expect_fault("[b]\nzzzzzzzz = 1", "f.ini:2: b.zzzzzzzz = 1: unknown key; known are list, address, choice");
+    expect_fault("[b]\nzzzzzzzz = 1",
+                 "f.ini:2: b.zzzzzzzz = 1: unknown key; known are list, address, choice");
     expect_fault("[other x]\ntxet = 1", "f.ini:2: other x.txet = 1: unknown key; did you mean text?");
     expect_fault("[oter]\n", "f.ini:1: [oter]: unknown section; did you mean other NAME?");
-    expect_fault("[something]\nx = 1", "f.ini:1: [something]: unknown section; known are a, b, other NAME, free");
+    expect_fault("[something]\nx = 1",
+                 "f.ini:1: [something]: unknown section; known are a, b, other NAME, free");
 }
 
 static void test_what_is_no_ini_names_its_line(void **state)
@@ -176,8 +184,9 @@ static void test_what_is_no_ini_names_its_line(void **state)
     expect_fault("x = 1\n", "f.ini:1: a key stands before any [section]");
     expect_fault("[a]\n= 1\n", "f.ini:2: a key is missing before the \"=\"");
     expect_fault("[a]\ncount = 1\n[b]\n[a]\ncount = 2\n", "f.ini:5: a.count is given twice, first on line 2");
-    expect_fault("[a]\ncount = 1\n  delay = 5s\n",
-                 "f.ini:2: a.count = 1 delay = 5s: goes on on line 3, which begins with a blank; only lists may");
+    expect_fault(
+        "[a]\ncount = 1\n  delay = 5s\n",
+        "f.ini:2: a.count = 1 delay = 5s: goes on on line 3, which begins with a blank; only lists may");
     expect_fault("[a]\ntext = \xff\n", "f.ini: is not UTF-8 text");
 }
 
@@ -187,7 +196,8 @@ static void test_a_line_longer_than_the_parser_takes_is_an_error(void **state)
 
     (void)state;
     memset(text + strlen(text), 'x', 300);
-    expect_fault(text, "f.ini:2: the line is longer than 198 bytes; a list may go on on the next line, indented");
+    expect_fault(text,
+                 "f.ini:2: the line is longer than 198 bytes; a list may go on on the next line, indented");
 }
 
 static void test_the_longest_line_is_taken_whole(void **state)
@@ -228,7 +238,8 @@ static void test_passwords_in_urls_are_hidden(void **state)
     assert_string_equal(out, "amqp://***@other");
     config_value_redact("https://host/path", out, sizeof(out));
     assert_string_equal(out, "https://host/path");
-    expect_fault("[a]\ncount = amqp://u:secret@h", "f.ini:2: a.count = amqp://***@h: expected an integer from 1 to 1000000");
+    expect_fault("[a]\ncount = amqp://u:secret@h",
+                 "f.ini:2: a.count = amqp://***@h: expected an integer from 1 to 1000000");
 }
 
 static void test_a_file_that_cannot_be_read_is_named(void **state)

@@ -100,11 +100,13 @@ static void test_signals_reach_their_listener(void **state)
     loop_signal_free(signal);
 }
 
-static void on_name(void *context, const struct loop_address *addresses, size_t count, const struct fault *fault)
+static void on_name(void *context, const struct loop_address *addresses, size_t count,
+                    const struct fault *fault)
 {
     (void)context;
     (void)addresses;
-    (void)snprintf(order + strlen(order), sizeof(order) - strlen(order), "%zu %s ", count, err_name(fault->code));
+    (void)snprintf(order + strlen(order), sizeof(order) - strlen(order), "%zu %s ", count,
+                   err_name(fault->code));
 }
 
 static void test_names_are_found_unless_the_test_says_otherwise(void **state)

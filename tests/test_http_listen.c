@@ -65,7 +65,8 @@ static int tear_down(void **state)
 static void on_answer(void *context, int events)
 {
     struct client *client = context;
-    ssize_t count = read(client->fd, client->answer + client->length, sizeof(client->answer) - 1 - client->length);
+    ssize_t count =
+        read(client->fd, client->answer + client->length, sizeof(client->answer) - 1 - client->length);
 
     (void)events;
     if (count < 0 && errno == EAGAIN)
@@ -149,7 +150,8 @@ static void test_an_unknown_path_is_not_found(void **state)
 
 static void test_other_methods_are_not_allowed(void **state)
 {
-    const char *answer = ask("POST /healthz HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\nConnection: close\r\n\r\nabc");
+    const char *answer =
+        ask("POST /healthz HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\nConnection: close\r\n\r\nabc");
 
     (void)state;
     assert_non_null(strstr(answer, "HTTP/1.1 405 "));

@@ -33,7 +33,8 @@ static void test_bad_documents_are_refused_with_their_place_but_not_their_words(
     expect_bad("{\"secret\":\"hunter2\" oops}", ERR_MALFORMED, "not JSON: '}' expected at line 1, column 24");
     expect_bad("{} {}", ERR_MALFORMED, "not JSON: end of file expected at line 1, column 4");
     expect_bad("[1e999]", ERR_MALFORMED, "not JSON: real number overflow at line 1, column 6");
-    expect_bad("\"\\u0000\"", ERR_MALFORMED, "not JSON: \\u0000 is not allowed without JSON_ALLOW_NUL at line 1, column 8");
+    expect_bad("\"\\u0000\"", ERR_MALFORMED,
+               "not JSON: \\u0000 is not allowed without JSON_ALLOW_NUL at line 1, column 8");
     expect_bad("\"\xff\"", ERR_MALFORMED, "not JSON: unable to decode byte 0xff at line 1, column 1");
 }
 
@@ -74,7 +75,8 @@ static void test_a_wrong_type_is_named_by_its_path(void **state)
     struct fault fault;
 
     (void)state;
-    assert_int_equal(jsonx_string(json, "course_key", &attributes, JSONX_NULLABLE, &string, &fault), ERR_MALFORMED);
+    assert_int_equal(jsonx_string(json, "course_key", &attributes, JSONX_NULLABLE, &string, &fault),
+                     ERR_MALFORMED);
     assert_string_equal(fault.detail, "lines[0].attributes.course_key: expected a string");
     assert_string_equal(string, "untouched");
     assert_int_equal(jsonx_string(json, "absent", NULL, JSONX_REQUIRED, &string, &fault), ERR_MALFORMED);
@@ -87,9 +89,11 @@ static void test_a_wrong_type_is_named_by_its_path(void **state)
     assert_string_equal(fault.detail, "course_key: expected an object");
     assert_int_equal(jsonx_bool(json, "course_key", NULL, JSONX_REQUIRED, &truth, &fault), ERR_MALFORMED);
     assert_string_equal(fault.detail, "course_key: expected true or false");
-    assert_int_equal(jsonx_int(json, "course_key", NULL, JSONX_REQUIRED, 0, 4, &number, &fault), ERR_MALFORMED);
+    assert_int_equal(jsonx_int(json, "course_key", NULL, JSONX_REQUIRED, 0, 4, &number, &fault),
+                     ERR_MALFORMED);
     assert_string_equal(fault.detail, "course_key: expected an integer from 0 to 4");
-    assert_int_equal(jsonx_int(json, "object", NULL, JSONX_REQUIRED, 0, INT64_MAX, &number, &fault), ERR_MALFORMED);
+    assert_int_equal(jsonx_int(json, "object", NULL, JSONX_REQUIRED, 0, INT64_MAX, &number, &fault),
+                     ERR_MALFORMED);
     assert_string_equal(fault.detail, "object: expected an integer, 0 or more");
     assert_int_equal(number, 7);
     assert_int_equal(jsonx_expect_object(json_object_get(json, "course_key"), &line, &fault), ERR_MALFORMED);
@@ -142,14 +146,16 @@ static void test_values_of_the_right_type_are_read(void **state)
 
 static void test_identifiers_have_bounds(void **state)
 {
-    AUTO_JSON json_t *json = load("{\"good\":\"EDX-1\",\"empty\":\"\",\"long\":\"123456789\",\"odd\":\"a\\nb\"}");
+    AUTO_JSON json_t *json =
+        load("{\"good\":\"EDX-1\",\"empty\":\"\",\"long\":\"123456789\",\"odd\":\"a\\nb\"}");
     const char *string = NULL;
     struct fault fault;
 
     (void)state;
     assert_int_equal(jsonx_identifier(json, "good", NULL, JSONX_REQUIRED, 8, &string, &fault), OK);
     assert_string_equal(string, "EDX-1");
-    assert_int_equal(jsonx_identifier(json, "empty", NULL, JSONX_NULLABLE, 8, &string, &fault), ERR_MALFORMED);
+    assert_int_equal(jsonx_identifier(json, "empty", NULL, JSONX_NULLABLE, 8, &string, &fault),
+                     ERR_MALFORMED);
     assert_string_equal(fault.detail, "empty: expected a string of 1 to 8 bytes without control characters");
     assert_int_equal(jsonx_identifier(json, "long", NULL, JSONX_REQUIRED, 8, &string, &fault), ERR_MALFORMED);
     assert_int_equal(jsonx_identifier(json, "odd", NULL, JSONX_REQUIRED, 8, &string, &fault), ERR_MALFORMED);

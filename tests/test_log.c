@@ -129,12 +129,16 @@ static void test_a_reader_that_went_away_does_no_harm(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(test_an_event_is_one_json_object_on_one_line, start_capture, end_capture),
-        cmocka_unit_test_setup_teardown(test_values_from_outside_cannot_break_the_line, start_capture, end_capture),
+        cmocka_unit_test_setup_teardown(test_an_event_is_one_json_object_on_one_line, start_capture,
+                                        end_capture),
+        cmocka_unit_test_setup_teardown(test_values_from_outside_cannot_break_the_line, start_capture,
+                                        end_capture),
         cmocka_unit_test_setup_teardown(test_long_values_are_cut_at_1000_bytes, start_capture, end_capture),
-        cmocka_unit_test_setup_teardown(test_events_below_the_level_are_not_written, start_capture, end_capture),
+        cmocka_unit_test_setup_teardown(test_events_below_the_level_are_not_written, start_capture,
+                                        end_capture),
         cmocka_unit_test_setup_teardown(test_text_format_reads_like_a_sentence, start_capture, end_capture),
-        cmocka_unit_test_setup_teardown(test_a_reader_that_went_away_does_no_harm, start_capture, end_capture),
+        cmocka_unit_test_setup_teardown(test_a_reader_that_went_away_does_no_harm, start_capture,
+                                        end_capture),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,4 +1,5 @@
-/* common/loop*.c on the real libuv: order of a turn, life of timers, descriptors, names, signals, children. */
+/* common/loop*.c on the real libuv: order of a turn, life of timers, descriptors, names, signals, children.
+ */
 #include "common/loop.h"
 
 #include "support/unit.h"
@@ -368,7 +369,8 @@ static struct loop_resolve *resolve;
 static size_t seen_count;
 static struct fault seen_fault;
 
-static void on_address(void *context, const struct loop_address *addresses, size_t count, const struct fault *fault)
+static void on_address(void *context, const struct loop_address *addresses, size_t count,
+                       const struct fault *fault)
 {
     (void)context;
     seen_count = count;

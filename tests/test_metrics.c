@@ -1,5 +1,6 @@
 /*
- * common/metrics*.c on a small table, and worker/metrics.def's document. The argument is the project's folder.
+ * common/metrics*.c on a small table, and worker/metrics.def's document. The argument is the project's
+ * folder.
  */
 #include "common/config.h"
 #include "common/metrics.h"
@@ -185,7 +186,8 @@ static void test_the_real_table_renders_and_is_the_document(void **state)
     if (config_read_file(path, &written, &length, &fault) != OK)
         fail_msg("%s", fault.detail);
     if (strcmp(printed, written) != 0)
-        fail_msg("docs/metrics.md is not what the program prints: run FULFILLD_UPDATE_DOCS=1 ctest -R unit.metrics");
+        fail_msg("docs/metrics.md is not what the program prints: run FULFILLD_UPDATE_DOCS=1 ctest -R "
+                 "unit.metrics");
     free(printed);
     free(written);
 }

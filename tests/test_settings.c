@@ -75,8 +75,9 @@ static void test_log_words_are_in_the_order_of_their_enums(void **state)
 
 static void test_product_classes_map_to_modules(void **state)
 {
-    struct settings *settings = load("[lms]\nbase_url=http://l\n[modules]\nCourse Entitlement = none\nCertificate = certificates\n"
-                                     "Coupon =\n[module certificates]\ntype = webhook\nurl = https://p\n");
+    struct settings *settings =
+        load("[lms]\nbase_url=http://l\n[modules]\nCourse Entitlement = none\nCertificate = certificates\n"
+             "Coupon =\n[module certificates]\ntype = webhook\nurl = https://p\n");
 
     (void)state;
     assert_string_equal(settings_module_for(settings, "Seat"), "enrollment");
@@ -94,8 +95,9 @@ static void test_product_classes_map_to_modules(void **state)
 
 static void test_upstreams_have_keys_of_their_own_and_the_breakers_defaults(void **state)
 {
-    struct settings *settings = load("[lms]\nbase_url=http://l\n[upstream partner]\nbase_url = https://p/api//\n"
-                                     "max_requests_per_second = 2.5\nbreaker_failures = 3\n[breaker]\nopen_for = 1s\n");
+    struct settings *settings =
+        load("[lms]\nbase_url=http://l\n[upstream partner]\nbase_url = https://p/api//\n"
+             "max_requests_per_second = 2.5\nbreaker_failures = 3\n[breaker]\nopen_for = 1s\n");
     const struct upstream_settings *partner = settings_upstream(settings, "partner");
 
     (void)state;
@@ -126,11 +128,14 @@ static void test_the_environment_reaches_lms_but_no_named_section(void **state)
 static void test_the_lms_is_required_only_when_a_module_in_use_needs_it(void **state)
 {
     (void)state;
-    expect_fault("", "f.ini: lms.base_url is required, since products of class \"Seat\" go to module enrollment; "
-                     "as in base_url = https://lms.example.org");
-    expect_fault("[modules]\nSeat=none\nCourse Entitlement = mine\n[upstream u]\n[module mine]\ntype=entitlement\nupstream=u\n",
-                 "f.ini: upstream u.base_url is required, since products of class \"Course Entitlement\" go to module "
-                 "mine; as in base_url = https://lms.example.org");
+    expect_fault("",
+                 "f.ini: lms.base_url is required, since products of class \"Seat\" go to module enrollment; "
+                 "as in base_url = https://lms.example.org");
+    expect_fault(
+        "[modules]\nSeat=none\nCourse Entitlement = mine\n[upstream u]\n[module "
+        "mine]\ntype=entitlement\nupstream=u\n",
+        "f.ini: upstream u.base_url is required, since products of class \"Course Entitlement\" go to module "
+        "mine; as in base_url = https://lms.example.org");
     settings_free(load("[modules]\nSeat = none\nCourse Entitlement =\n"));
 }
 
@@ -145,32 +150,39 @@ static void test_what_does_not_fit_together_is_refused(void **state)
          "f.ini:2: amqp.uris = amqp://***@a,http://b: expected URIs that begin with amqp:// or amqps://"},
         {"[amqp]\nuris =", "f.ini:2: amqp.uris = : expected one URI or more"},
         {"[amqp]\npassword_file = /x", "f.ini:2: amqp.password_file = /x: amqp.username is missing"},
-        {"[amqp]\ntls_key_file = /x", "f.ini:2: amqp.tls_key_file = /x: tls_cert_file and tls_key_file go together"},
+        {"[amqp]\ntls_key_file = /x",
+         "f.ini:2: amqp.tls_key_file = /x: tls_cert_file and tls_key_file go together"},
         {"[amqp]\nmanagement_uri = amqp://x",
          "f.ini:2: amqp.management_uri = amqp://x: expected http:// or https:// and a host"},
         {"[redis]\nuri = 127.0.0.1:6379",
          "f.ini:2: redis.uri = 127.0.0.1:6379: expected redis:// or redis+unix:// and where it is"},
-        {"[redis]\nprefix = a{b}", "f.ini:2: redis.prefix = a{b}: expected no { or }: they are the hash tag of an order"},
+        {"[redis]\nprefix = a{b}",
+         "f.ini:2: redis.prefix = a{b}: expected no { or }: they are the hash tag of an order"},
         {"[retry]\nfirst_delay = 2h", "f.ini:2: retry.first_delay = 2h: is longer than retry.max_delay"},
         {"[breaker]\nmax_open_for = 1s", "f.ini: breaker.open_for: is longer than breaker.max_open_for"},
         {"[lms]\nbase_url = lms.example.org",
          "f.ini:2: lms.base_url = lms.example.org: expected http:// or https://, a host, no query"},
         {"[lms]\nbase_url = https://u:p@h/?q",
          "f.ini:2: lms.base_url = https://***@h/?q: expected http:// or https://, a host, no query"},
-        {"[lms]\noauth_client_id = x", "f.ini: lms.oauth_token_url: is missing: oauth_token_url, oauth_client_id and "
-                                       "oauth_client_secret_file go together"},
+        {"[lms]\noauth_client_id = x",
+         "f.ini: lms.oauth_token_url: is missing: oauth_token_url, oauth_client_id and "
+         "oauth_client_secret_file go together"},
         {"[lms]\nconnect_timeout = 8s",
          "f.ini:2: lms.connect_timeout = 8s: is longer than the timeout of the whole exchange"},
-        {"[worker]\nlease = 20s", "f.ini:2: worker.lease = 20s: expected a duration from 1s to 15s, as in 200ms, 5s, "
-                                  "10m, 48h or 90d"},
-        {"[upstream Lms]\n", "f.ini:1: [upstream Lms]: expected a name of at most 40 letters a-z, digits, _ and -, not "
-                             "lms (it has its own section)"},
-        {"[upstream lms]\n", "f.ini:1: [upstream lms]: expected a name of at most 40 letters a-z, digits, _ and -, not "
-                             "lms (it has its own section)"},
+        {"[worker]\nlease = 20s",
+         "f.ini:2: worker.lease = 20s: expected a duration from 1s to 15s, as in 200ms, 5s, "
+         "10m, 48h or 90d"},
+        {"[upstream Lms]\n",
+         "f.ini:1: [upstream Lms]: expected a name of at most 40 letters a-z, digits, _ and -, not "
+         "lms (it has its own section)"},
+        {"[upstream lms]\n",
+         "f.ini:1: [upstream lms]: expected a name of at most 40 letters a-z, digits, _ and -, not "
+         "lms (it has its own section)"},
         {"[upstream]\n", "f.ini:1: [upstream]: unknown section; did you mean upstream NAME?"},
         {"[module m]\nupstream = nowhere\n",
          "f.ini:2: module m.upstream = nowhere: expected lms or the NAME of an [upstream NAME] section"},
-        {"[lms]\nbase_ulr = http://x", "f.ini:2: lms.base_ulr = http://x: unknown key; did you mean base_url?"},
+        {"[lms]\nbase_ulr = http://x",
+         "f.ini:2: lms.base_ulr = http://x: unknown key; did you mean base_url?"},
     };
 
     (void)state;
@@ -257,7 +269,8 @@ static void compare_with_file(void (*printer)(FILE *), const char *name)
     if (config_read_file(path, &written, &length, &fault) != OK)
         fail_msg("%s", fault.detail);
     if (strcmp(printed, written) != 0)
-        fail_msg("%s is not what the program prints: run FULFILLD_UPDATE_DOCS=1 ctest -R unit.settings", name);
+        fail_msg("%s is not what the program prints: run FULFILLD_UPDATE_DOCS=1 ctest -R unit.settings",
+                 name);
     free(printed);
     free(written);
 }
@@ -269,7 +282,8 @@ static void test_the_documents_are_what_the_program_prints(void **state)
     compare_with_file(settings_print_markdown, "docs/configuration.md");
 }
 
-/* With every ";" before a key taken away, the reference is a file that loads, but for what only the user knows. */
+/* With every ";" before a key taken away, the reference is a file that loads, but for what only the user
+ * knows. */
 static void test_the_reference_loads_when_its_keys_are_uncommented(void **state)
 {
     char *text = print(settings_print_reference);
@@ -284,8 +298,9 @@ static void test_the_reference_loads_when_its_keys_are_uncommented(void **state)
     setenv("FULFILLD_LMS_BASE_URL", "http://lms", 1);
     settings_free(load(text));
     unsetenv("FULFILLD_LMS_BASE_URL");
-    expect_fault(text, "f.ini: lms.base_url is required, since products of class \"Seat\" go to module enrollment; "
-                       "as in base_url = https://lms.example.org");
+    expect_fault(text,
+                 "f.ini: lms.base_url is required, since products of class \"Seat\" go to module enrollment; "
+                 "as in base_url = https://lms.example.org");
     free(text);
 }
 

@@ -52,8 +52,8 @@ static MUST_CHECK enum err add_upstream(struct settings *settings, struct config
     *upstream = (struct upstream_settings){.name = strdup(name)};
     if (!upstream->name)
         return fail_memory(ret_fault);
-    err = config_apply(config, SETTINGS_UPSTREAM_ROWS, SETTINGS_UPSTREAM_ROW_COUNT, "lms", section, environment,
-                       upstream, ret_fault);
+    err = config_apply(config, SETTINGS_UPSTREAM_ROWS, SETTINGS_UPSTREAM_ROW_COUNT, "lms", section,
+                       environment, upstream, ret_fault);
     if (err != OK)
         return err;
     if (upstream->breaker_failures < 0)
@@ -118,10 +118,12 @@ static MUST_CHECK enum err map_class(struct settings *settings, const char *prod
     return add_pair(&settings->mappings, &settings->mapping_count, product_class, module);
 }
 
-static MUST_CHECK enum err load_mappings(struct settings *settings, struct config *config, struct fault *ret_fault)
+static MUST_CHECK enum err load_mappings(struct settings *settings, struct config *config,
+                                         struct fault *ret_fault)
 {
     for (size_t i = 0; i < settings_table_mapping_count; i++) {
-        if (map_class(settings, settings_table_mappings[i].product_class, settings_table_mappings[i].module) != OK)
+        if (map_class(settings, settings_table_mappings[i].product_class,
+                      settings_table_mappings[i].module) != OK)
             return fail_memory(ret_fault);
     }
     for (size_t i = 0; i < config->count; i++) {
@@ -176,7 +178,8 @@ static void clear_module(struct module_settings *module)
 /* ---- loading ---- */
 
 /* The heads [upstream NAME] and [module NAME]; the same head may come again. */
-static MUST_CHECK enum err load_named(struct settings *settings, struct config *config, struct fault *ret_fault)
+static MUST_CHECK enum err load_named(struct settings *settings, struct config *config,
+                                      struct fault *ret_fault)
 {
     for (size_t i = 0; i < config->count; i++) {
         struct config_entry *head = &config->entries[i];
@@ -187,8 +190,9 @@ static MUST_CHECK enum err load_named(struct settings *settings, struct config *
             continue;
         head->used = true;
         if (!is_name(upstream ? upstream : module) || (upstream && strcmp(upstream, "lms") == 0)) {
-            *ret_fault = config_fault(config, head, "expected a name of at most %d letters a-z, digits, _ and -%s",
-                                      NAME_MAX_BYTES, upstream ? ", not lms (it has its own section)" : "");
+            *ret_fault =
+                config_fault(config, head, "expected a name of at most %d letters a-z, digits, _ and -%s",
+                             NAME_MAX_BYTES, upstream ? ", not lms (it has its own section)" : "");
             return ERR_CONFIG;
         }
         if (upstream && !settings_upstream(settings, upstream))
@@ -223,7 +227,8 @@ static MUST_CHECK enum err load_all(struct settings *settings, struct config *co
     return err == OK ? settings_check(settings, config, ret_fault) : err;
 }
 
-struct settings *settings_load_text(const char *name, const char *text, size_t length, struct fault *ret_fault)
+struct settings *settings_load_text(const char *name, const char *text, size_t length,
+                                    struct fault *ret_fault)
 {
     struct settings *settings = calloc(1, sizeof(*settings));
     struct config *config = NULL;

@@ -1,6 +1,6 @@
 /*
- * What only makes sense together: URLs, pairs of keys, order of limits, upstreams that modules need. Whether a
- * module's name is known is module_host.c's to say, whether a URI can be used the adapter's. Called by
+ * What only makes sense together: URLs, pairs of keys, order of limits, upstreams that modules need. Whether
+ * a module's name is known is module_host.c's to say, whether a URI can be used the adapter's. Called by
  * settings.c, last.
  */
 #include "worker/settings_table.h"
@@ -11,8 +11,8 @@
 #include <strings.h>
 
 /* A fault about section.key, with its line where the file has it. */
-static MUST_CHECK enum err refuse(struct config *config, const char *section, const char *key, const char *words,
-                                  struct fault *ret_fault)
+static MUST_CHECK enum err refuse(struct config *config, const char *section, const char *key,
+                                  const char *words, struct fault *ret_fault)
 {
     const struct config_entry *entry = config_find(config, section, key);
 
@@ -62,7 +62,8 @@ static MUST_CHECK enum err check_links(const struct settings *settings, struct c
         size_t length = strcspn(at, ",");
 
         if (!has_scheme(at, length, amqp))
-            return refuse(config, "amqp", "uris", "expected URIs that begin with amqp:// or amqps://", ret_fault);
+            return refuse(config, "amqp", "uris", "expected URIs that begin with amqp:// or amqps://",
+                          ret_fault);
         at += length + (at[length] == ',');
     }
     if (settings->amqp_management_uri && !is_http_url(settings->amqp_management_uri))
@@ -75,21 +76,13 @@ static MUST_CHECK enum err check_links(const struct settings *settings, struct c
         return refuse(config, "amqp", settings->amqp_tls_cert_file ? "tls_cert_file" : "tls_key_file",
                       "tls_cert_file and tls_key_file go together", ret_fault);
     if (!settings->redis_uri || !has_scheme(settings->redis_uri, strlen(settings->redis_uri), redis))
-        return refuse(config, "redis", "uri", "expected redis:// or redis+unix:// and where it is", ret_fault);
+        return refuse(config, "redis", "uri", "expected redis:// or redis+unix:// and where it is",
+                      ret_fault);
     if (settings->redis_username && !settings->redis_password_file)
         return refuse(config, "redis", "username", "redis.password_file is missing", ret_fault);
     if (settings->redis_prefix && strpbrk(settings->redis_prefix, "{}"))
-        return refuse(config, "redis", "prefix", "expected no { or }: they are the hash tag of an order", ret_fault);
-    return OK;
-}
-
-static MUST_CHECK enum err check_limits(const struct settings *settings, struct config *config,
-                                        struct fault *ret_fault)
-{
-    if (settings->retry_first_delay_ms > settings->retry_max_delay_ms)
-        return refuse(config, "retry", "first_delay", "is longer than retry.max_delay", ret_fault);
-    if (settings->breaker_open_for_ms > settings->breaker_max_open_for_ms)
-        return refuse(config, "breaker", "open_for", "is longer than breaker.max_open_for", ret_fault);
+        return refuse(config, "redis", "prefix", "expected no { or }: they are the hash tag of an order",
+                      ret_fault);
     return OK;
 }
 
@@ -100,7 +93,8 @@ static MUST_CHECK enum err check_upstream(const struct upstream_settings *upstre
                      (upstream->oauth_client_secret_file ? 1 : 0);
 
     if (upstream->base_url && !is_http_url(upstream->base_url))
-        return refuse(config, section, "base_url", "expected http:// or https://, a host, no query", ret_fault);
+        return refuse(config, section, "base_url", "expected http:// or https://, a host, no query",
+                      ret_fault);
     if (upstream->oauth_token_url && !is_http_url(upstream->oauth_token_url))
         return refuse(config, section, "oauth_token_url", "expected http:// or https://, a host, no query",
                       ret_fault);
@@ -111,11 +105,6 @@ static MUST_CHECK enum err check_upstream(const struct upstream_settings *upstre
                                                    : "oauth_client_secret_file",
                       "is missing: oauth_token_url, oauth_client_id and oauth_client_secret_file go together",
                       ret_fault);
-    if (upstream->connect_timeout_ms > upstream->timeout_ms)
-        return refuse(config, section, "connect_timeout", "is longer than the timeout of the whole exchange",
-                      ret_fault);
-    if (upstream->breaker_open_for_ms > upstream->breaker_max_open_for_ms)
-        return refuse(config, section, "breaker_open_for", "is longer than breaker_max_open_for", ret_fault);
     return OK;
 }
 
@@ -187,8 +176,8 @@ static MUST_CHECK enum err check_modules(const struct settings *settings, struct
         if (module->type[0] == '\0')
             return refuse(config, section, "type", "expected the name of a module type", ret_fault);
         if (upstream && !settings_upstream(settings, upstream))
-            return refuse(config, section, "upstream", "expected lms or the NAME of an [upstream NAME] section",
-                          ret_fault);
+            return refuse(config, section, "upstream",
+                          "expected lms or the NAME of an [upstream NAME] section", ret_fault);
     }
     for (size_t i = 0; i < settings->mapping_count; i++) {
         enum err err = check_mapping(settings, &settings->mappings[i], config, ret_fault);

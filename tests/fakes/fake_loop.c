@@ -1,6 +1,6 @@
 /*
- * common/loop.h on a virtual clock, for unit tests. Decides nothing by itself: descriptors, signals, names and
- * children do what the test says (fake_loop.h). Timers, tasks and hooks are the real ones.
+ * common/loop.h on a virtual clock, for unit tests. Decides nothing by itself: descriptors, signals, names
+ * and children do what the test says (fake_loop.h). Timers, tasks and hooks are the real ones.
  */
 #include "fakes/fake_loop.h"
 

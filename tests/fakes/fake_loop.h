@@ -11,7 +11,8 @@
 enum { FAKE_LOOP_START_MS = 1000000 };
 #define FAKE_LOOP_START_WALL_US INT64_C(1767323045000000) /* 2026-01-02T03:04:05Z */
 
-/** Turns until nothing is due: tasks, hooks, timers due now. The clock stands still. loop_run() is this, too. */
+/** Turns until nothing is due: tasks, hooks, timers due now. The clock stands still. loop_run() is this, too.
+ */
 void fake_loop_settle(struct loop *loop);
 
 /** Moves the clock by `ms`, stopping at each timer on the way, settling each time. */
@@ -25,7 +26,8 @@ int fake_loop_watched(struct loop *loop, int fd);
 /** Delivers a signal to its listener, then settles; false when nobody listens. */
 bool fake_loop_signal(struct loop *loop, int signum);
 
-/** Look-ups from now on end with this fault (ERR_NETWORK …); NULL: with the address, or 192.0.2.1 for a name. */
+/** Look-ups from now on end with this fault (ERR_NETWORK …); NULL: with the address, or 192.0.2.1 for a name.
+ */
 void fake_loop_fail_names(struct loop *loop, const struct fault *fault);
 
 /** The pid of the child started last, 0 = none; starts fail from now on when `fail`. */
