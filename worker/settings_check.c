@@ -194,8 +194,6 @@ MUST_CHECK enum err settings_check(const struct settings *settings, struct confi
     enum err err = check_links(settings, config, ret_fault);
 
     if (err == OK)
-        err = check_limits(settings, config, ret_fault);
-    if (err == OK)
         err = check_upstreams(settings, config, ret_fault);
     if (err == OK)
         err = check_modules(settings, config, ret_fault);

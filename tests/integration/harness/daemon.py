@@ -89,8 +89,8 @@ class Daemon:
 
     def wait_ready(self, deadline_s=60):
         def ready():
-            assert self.returncode is None, \
-                f"fulfilld ended with {self.returncode}:\n{self.log_text()[-4000:]}"
+            if self.returncode is not None:
+                raise RuntimeError(f"fulfilld ended with {self.returncode}:\n{self.log_text()[-4000:]}")
             return self.readyz()[0] == 200
         wait_until(ready, "fulfilld to be ready", deadline_s)
 
