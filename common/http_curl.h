@@ -38,7 +38,6 @@ struct http_exchange {
     bool out_of_memory;
     bool forbidden;      /* an address was private */
     bool repeat_refused; /* libcurl wanted to send a second copy */
-    bool first_sent;     /* with repeat_refused: the first copy was sent, or may have been */
     char words[CURL_ERROR_SIZE];
     char copies[];
 };
@@ -56,8 +55,8 @@ CURL *http_easy_new(const struct http_rules *rules, curl_opensocket_callback on_
 MUST_CHECK bool http_exchange_apply(struct http_exchange *exchange, CURL *easy);
 
 /**
- * Asked before a socket is opened: true when it would be for a second copy of a request of which a part has
- * left already. The exchange then remembers why it fails.
+ * Asked before a socket is opened and before sending begins: true when it would be for a second copy of a
+ * request of which a part has left already. The exchange then remembers why it fails.
  */
 bool http_exchange_refuses_repeat(struct http_exchange *exchange);
 

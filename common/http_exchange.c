@@ -240,8 +240,9 @@ static long bytes_begun(CURL *easy)
 /* Whole, or as good as: what the kernel took may have arrived. */
 static bool was_sent(const struct http_exchange *exchange)
 {
+    /* libcurl has set its counts of the first copy back by then. */
     if (exchange->repeat_refused)
-        return exchange->first_sent;
+        return true;
     /* The first count has the head and as much of the body as left with it, the second the body alone. */
     return exchange->begun_count > 0 && bytes_begun(exchange->easy) > 0 &&
            (bytes_begun(exchange->easy) > (int64_t)exchange->body_length ||
@@ -252,7 +253,6 @@ bool http_exchange_refuses_repeat(struct http_exchange *exchange)
 {
     if (exchange->begun_count == 0 || bytes_begun(exchange->easy) == 0)
         return false;
-    exchange->first_sent = was_sent(exchange);
     exchange->repeat_refused = true;
     return true;
 }
@@ -265,12 +265,9 @@ static int on_ready_to_send(void *context, char *peer, char *self, int peer_port
     (void)self;
     (void)peer_port;
     (void)self_port;
-    if (exchange->begun_count++ > 0 && bytes_begun(exchange->easy) > 0) {
-        /* libcurl has set its count of the first copy's body back: it may have been sent. */
-        exchange->repeat_refused = true;
-        exchange->first_sent = true;
+    if (http_exchange_refuses_repeat(exchange))
         return CURL_PREREQFUNC_ABORT;
-    }
+    exchange->begun_count++;
     return CURL_PREREQFUNC_OK;
 }
 

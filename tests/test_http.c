@@ -6,6 +6,7 @@
 
 #include "support/await.h"
 #include "support/http_puppet.h"
+#include "support/tls_server.h"
 #include "support/unit.h"
 
 #include <signal.h>
@@ -159,7 +160,7 @@ static void test_other_idle_connections_are_no_reason_to_repeat(void **state)
     assert_int_equal(http_puppet_count(puppet, "POST", "/close"), 1);
 }
 
-static void test_a_large_body_cut_off_on_a_reused_connection_was_not_sent_and_is_not_repeated(void **state)
+static void test_a_large_body_cut_off_on_a_reused_connection_is_not_repeated(void **state)
 {
     enum { BODY = 16 << 20 };
     AUTO_FREE char *body = malloc(BODY + 1);
@@ -173,10 +174,30 @@ static void test_a_large_body_cut_off_on_a_reused_connection_was_not_sent_and_is
     start(&trial, "POST", "/ok", body, LONG_MS);
     await_nothing(loop, 100);
     puppet_reset_all(http_puppet_peers(puppet));
-    finish(&trial, HTTP_SEND_FAILED);
-    assert_false(trial.op.sent);
+    finish(&trial, HTTP_NO_ANSWER); /* how much had left is not known any more */
+    assert_true(trial.op.sent);
     await_nothing(loop, 50);
     assert_int_equal(puppet_accepted(http_puppet_peers(puppet)), 1);
+}
+
+static void test_a_large_body_sent_whole_is_told_as_sent(void **state)
+{
+    enum { BODY = 500000 };
+    AUTO_FREE char *body = malloc(BODY + 1);
+    struct trial warm, trial;
+
+    (void)state;
+    memset(body, 'x', BODY);
+    body[BODY] = '\0';
+    for (int round = 0; round < 3; round++) {
+        run(&warm, "GET", "/ok", NULL, HTTP_ANSWERED);
+        run(&trial, "POST", round % 2 ? "/close" : "/reset", body, HTTP_NO_ANSWER);
+        assert_true(trial.op.sent);
+        run(&trial, "PUT", round % 2 ? "/close" : "/reset", body, HTTP_NO_ANSWER); /* on a connection of its own */
+        assert_true(trial.op.sent);
+    }
+    assert_int_equal(http_puppet_count(puppet, NULL, "/ok"), 3);
+    assert_int_equal(http_puppet_count(puppet, NULL, NULL), 9);
 }
 
 static void test_a_connection_that_the_server_closed_while_idle_costs_nothing(void **state)
@@ -285,6 +306,23 @@ static void test_a_body_that_the_server_does_not_read_in_time_was_not_sent(void 
     assert_false(trial.op.sent);
 }
 
+static void test_a_body_cut_off_on_a_new_connection_was_not_sent(void **state)
+{
+    enum { BODY = 16 << 20 };
+    AUTO_FREE char *body = malloc(BODY + 1);
+    struct trial trial;
+
+    (void)state;
+    memset(body, 'x', BODY);
+    body[BODY] = '\0';
+    puppet_stop_reading(http_puppet_peers(puppet));
+    start(&trial, "POST", "/ok", body, LONG_MS);
+    await_nothing(loop, 100);
+    puppet_reset_all(http_puppet_peers(puppet));
+    finish(&trial, HTTP_SEND_FAILED);
+    assert_false(trial.op.sent);
+}
+
 static void test_a_refused_connection_and_an_unknown_name_are_told_apart(void **state)
 {
     struct trial refused, unknown;
@@ -330,6 +368,35 @@ static void test_a_handshake_without_end_is_no_connection(void **state)
     start_url(&trial, "POST", url, "x", TIMEOUT_MS);
     finish(&trial, HTTP_NO_CONNECTION);
     assert_false(trial.op.sent);
+}
+
+static enum http_outcome ask_https(const struct tls_server *server, const char *ca_file)
+{
+    struct trial trial;
+
+    http_close(http);
+    open_http(&(struct http_options){
+        .max_connections = 1, .max_response_bytes = MAX_RESPONSE, .ca_file = ca_file});
+    start_url(&trial, "GET", tls_server_url(server), NULL, LONG_MS);
+    assert_true(await_flag(loop, &trial.ended));
+    assert_true(trial.op.sent == (trial.op.outcome == HTTP_ANSWERED));
+    return trial.op.outcome;
+}
+
+static void test_only_certificates_of_the_ca_for_the_host_are_accepted(void **state)
+{
+    struct tls_server *right = tls_server_start("IP:127.0.0.1");
+    struct tls_server *wrong_host = tls_server_start("DNS:elsewhere.example");
+
+    (void)state;
+    if (!right || !wrong_host)
+        skip();
+    assert_int_equal(ask_https(right, tls_server_ca_file(right)), HTTP_ANSWERED);
+    assert_int_equal(ask_https(right, tls_server_ca_file(wrong_host)), HTTP_NO_TLS);
+    assert_int_equal(ask_https(right, NULL), HTTP_NO_TLS);
+    assert_int_equal(ask_https(wrong_host, tls_server_ca_file(wrong_host)), HTTP_NO_TLS);
+    tls_server_stop(right);
+    tls_server_stop(wrong_host);
 }
 
 static void test_private_addresses_can_be_forbidden(void **state)
@@ -572,15 +639,18 @@ int main(void)
         TEST(test_a_reused_connection_that_closes_without_an_answer_is_no_reason_to_repeat),
         TEST(test_a_reused_connection_that_is_reset_is_no_reason_to_repeat),
         TEST(test_other_idle_connections_are_no_reason_to_repeat),
-        TEST(test_a_large_body_cut_off_on_a_reused_connection_was_not_sent_and_is_not_repeated),
+        TEST(test_a_large_body_cut_off_on_a_reused_connection_is_not_repeated),
+        TEST(test_a_large_body_sent_whole_is_told_as_sent),
         TEST(test_a_connection_that_the_server_closed_while_idle_costs_nothing),
         TEST(test_connections_are_reused),
         TEST(test_every_way_to_answer_has_its_outcome),
         TEST(test_no_answer_in_time_is_told_as_sent),
         TEST(test_a_body_that_the_server_does_not_read_in_time_was_not_sent),
+        TEST(test_a_body_cut_off_on_a_new_connection_was_not_sent),
         TEST(test_a_refused_connection_and_an_unknown_name_are_told_apart),
         TEST(test_a_server_without_tls_is_told),
         TEST(test_a_handshake_without_end_is_no_connection),
+        TEST(test_only_certificates_of_the_ca_for_the_host_are_accepted),
         TEST(test_private_addresses_can_be_forbidden),
         TEST(test_nothing_is_sent_that_was_not_asked_for),
         TEST(test_a_request_that_may_not_be_sent_ends_unsent),
