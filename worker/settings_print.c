@@ -45,17 +45,15 @@ static void print_row(FILE *out, const struct config_row *row)
 
 void settings_print_reference(FILE *out)
 {
-    (void)fputs(
-        "# fulfilld: every setting with its default. A line that begins with # or ; is a comment: take the "
-        ";\n"
-        "# away to change a setting. After a value, a ; with a blank before it begins a comment, too.\n"
-        "#\n"
-        "# Each key outside [modules], [upstream NAME] and [module NAME] can be overridden by the "
-        "environment,\n"
-        "# as FULFILLD_<SECTION>_<KEY>. A list may go on on the next line, indented. Secrets stand in "
-        "files.\n"
-        "# SIGHUP reads this file again, unless the key says otherwise. `fulfilld check` tries it out.\n",
-        out);
+    (void)fputs("# fulfilld: every setting with its default. A line that begins with # or ; is a comment:\n"
+                "# take the ; away to change a setting. After a value, a ; with a blank before it begins a\n"
+                "# comment, too.\n"
+                "#\n"
+                "# Each key outside [modules], [upstream NAME] and [module NAME] can be overridden by the\n"
+                "# environment, as FULFILLD_<SECTION>_<KEY>. A list may go on on the next line, indented.\n"
+                "# Secrets stand in files. SIGHUP reads this file again, unless the key says otherwise.\n"
+                "# `fulfilld check` tries it out.\n",
+                out);
     for (size_t i = 0; i < settings_table_section_count; i++) {
         const struct settings_section *section = &settings_table_sections[i];
 
@@ -67,22 +65,26 @@ void settings_print_reference(FILE *out)
                 print_row(out, &settings_table_rows[j]);
         }
     }
-    (void)fputs(
-        "\n\n# Product class = module. Names of classes keep their case and may hold blanks. An empty value "
-        "takes a\n"
-        "# default away; lines of a class without module end with a configuration error.\n[modules]\n",
-        out);
+    (void)fputs("\n\n"
+                "# Product class = module. Names of classes keep their case and may hold blanks. An empty value\n"
+                "# takes a default away; lines of a class without module end with a configuration error.\n"
+                "[modules]\n",
+                out);
     for (size_t i = 0; i < settings_table_mapping_count; i++)
         (void)fprintf(out, ";%s = %s\n", settings_table_mappings[i].product_class,
                       settings_table_mappings[i].module);
-    (void)fputs(
-        "\n\n# A further upstream, with the keys of [lms], for modules that name it.\n;[upstream partner]\n"
-        ";base_url = https://partner.example.org\n"
-        "\n# A module of its own, made from a type; all keys but `type` are the module's. Map a product "
-        "class to\n"
-        "# its name in [modules].\n;[module certificates]\n;type = webhook\n"
-        ";url = https://partner.example.org/certificates\n;upstream = partner\n",
-        out);
+    (void)fputs("\n\n"
+                "# A further upstream, with the keys of [lms], for modules that name it.\n"
+                ";[upstream partner]\n"
+                ";base_url = https://partner.example.org\n"
+                "\n"
+                "# A module of its own, made from a type; all keys but `type` are the module's. Map a product\n"
+                "# class to its name in [modules].\n"
+                ";[module certificates]\n"
+                ";type = webhook\n"
+                ";url = https://partner.example.org/certificates\n"
+                ";upstream = partner\n",
+                out);
 }
 
 /* A cell of a Markdown table: what would end it is escaped. */
@@ -112,34 +114,26 @@ static void print_markdown_row(FILE *out, const struct config_row *row)
 
 void settings_print_markdown(FILE *out)
 {
-    (void)fputs(
-        "# Configuration\n\n"
-        "<!-- Made from worker/settings.def. Do not edit: FULFILLD_UPDATE_DOCS=1 ctest -R unit.settings "
-        "-->\n\n"
-        "fulfilld reads one INI file (`--config FILE`). `fulfilld print-config` prints all of it with "
-        "defaults;\n"
-        "[deploy/fulfilld.ini](../deploy/fulfilld.ini) is that text. `fulfilld check --config FILE` "
-        "validates a file\n"
-        "and tries every dependency it names.\n\n"
-        "- **Keys** stand at the start of a line, `key = value`. Lines that begin with `#` or `;` are "
-        "comments; after a\n"
-        "  value, a `;` with a blank before it begins one. A line has at most 198 bytes; a list may go on on "
-        "the next\n"
-        "  line, indented.\n"
-        "- **Durations** are `200ms`, `5s`, `10m`, `48h`, `90d`; **sizes** `512`, `64k`, `1m`.\n"
-        "- **Environment**: each key outside `[modules]` and the named sections can be overridden as\n"
-        "  `FULFILLD_<SECTION>_<KEY>`, for instance `FULFILLD_AMQP_URIS`. An empty variable is an empty "
-        "value.\n"
-        "- **Secrets** stand in files of their own (`*_file`), so that they show neither in a process list "
-        "nor in the\n"
-        "  log. A line end at the end of such a file does not belong to the secret.\n"
-        "- **Errors**: an unknown section or key, a key given twice, or a value that is not allowed is an "
-        "error that\n"
-        "  names file, line, key and what is allowed; fulfilld does not start (exit code 2).\n"
-        "- **Reload**: SIGHUP reads the file again and replaces the workers one by one. A bad file is "
-        "refused, and the\n"
-        "  old settings stay in force. What says \"needs a restart\" changes only then.\n",
-        out);
+    (void)fputs("# Configuration\n\n"
+                "<!-- Made from worker/settings.def. Do not edit:\n"
+                "     FULFILLD_UPDATE_DOCS=1 ctest -R unit.settings -->\n\n"
+                "fulfilld reads one INI file (`--config FILE`). `fulfilld print-config` prints all of it with\n"
+                "defaults; [deploy/fulfilld.ini](../deploy/fulfilld.ini) is that text. `fulfilld check --config FILE`\n"
+                "validates a file and tries every dependency it names.\n\n"
+                "- **Keys** stand at the start of a line, `key = value`. Lines that begin with `#` or `;` are\n"
+                "  comments; after a value, a `;` with a blank before it begins one. A line has at most 198 bytes;\n"
+                "  a list may go on on the next line, indented.\n"
+                "- **Durations** are `200ms`, `5s`, `10m`, `48h`, `90d`; **sizes** `512`, `64k`, `1m`.\n"
+                "- **Environment**: each key outside `[modules]` and the named sections can be overridden as\n"
+                "  `FULFILLD_<SECTION>_<KEY>`, for instance `FULFILLD_AMQP_URIS`. An empty variable is an empty\n"
+                "  value.\n"
+                "- **Secrets** stand in files of their own (`*_file`), so that they show neither in a process list\n"
+                "  nor in the log. A line end at the end of such a file does not belong to the secret.\n"
+                "- **Errors**: an unknown section or key, a key given twice, or a value that is not allowed is an\n"
+                "  error that names file, line, key and what is allowed; fulfilld does not start (exit code 2).\n"
+                "- **Reload**: SIGHUP reads the file again and replaces the workers one by one. A bad file is\n"
+                "  refused, and the old settings stay in force. What says \"needs a restart\" changes only then.\n",
+                out);
     for (size_t i = 0; i < settings_table_section_count; i++) {
         const struct settings_section *section = &settings_table_sections[i];
 
@@ -151,24 +145,22 @@ void settings_print_markdown(FILE *out)
                 print_markdown_row(out, &settings_table_rows[j]);
         }
     }
-    (void)fputs("\n## `[modules]`\n\nProduct class = module. Names of classes keep their case and may hold "
-                "blanks. A key here\n"
-                "replaces the default of its class; an empty value takes it away. Lines of a class without "
-                "module end with\n"
-                "`Fulfillment Configuration Error`.\n\n| product class | default |\n| --- | --- |\n",
+    (void)fputs("\n## `[modules]`\n\n"
+                "Product class = module. Names of classes keep their case and may hold blanks. A key here\n"
+                "replaces the default of its class; an empty value takes it away. Lines of a class without module\n"
+                "end with `Fulfillment Configuration Error`.\n\n"
+                "| product class | default |\n| --- | --- |\n",
                 out);
     for (size_t i = 0; i < settings_table_mapping_count; i++)
         (void)fprintf(out, "| `%s` | `%s` |\n", settings_table_mappings[i].product_class,
                       settings_table_mappings[i].module);
-    (void)fputs("\n## `[upstream NAME]`\n\nA further HTTP API with its own credentials, limits and breaker. "
-                "It takes the keys of\n"
-                "`[lms]`; the breaker's defaults are those of `[breaker]`. NAME is made of a-z, digits, `_` "
-                "and `-`.\n"
-                "\n## `[module NAME]`\n\nA module of its own, made from a type; map product classes to its "
-                "name in `[modules]`.\n\n"
+    (void)fputs("\n## `[upstream NAME]`\n\n"
+                "A further HTTP API with its own credentials, limits and breaker. It takes the keys of `[lms]`;\n"
+                "the breaker's defaults are those of `[breaker]`. NAME is made of a-z, digits, `_` and `-`.\n"
+                "\n## `[module NAME]`\n\n"
+                "A module of its own, made from a type; map product classes to its name in `[modules]`.\n\n"
                 "| key | default | meaning |\n| --- | --- | --- |\n"
-                "| `type` | NAME | a built-in module (`enrollment`, `entitlement`, `none`, `webhook`) or "
-                "that of a plug-in |\n"
+                "| `type` | NAME | a built-in module (`enrollment`, `entitlement`, `none`, `webhook`) or a plug-in |\n"
                 "| `upstream` | `lms` | whose credentials, limits and breaker its calls use |\n"
                 "| any other | – | handed to the module; see the module's own documentation |\n",
                 out);
