@@ -123,6 +123,13 @@ SETTINGS: tuple[Setting, ...] = (
         (int, float),
         "Seconds without news after which the sweeper resubmits an unfinished order.",
     ),
+    Setting(
+        "RECONCILE_WINDOW",
+        14 * 86400,
+        (int, float),
+        "Seconds that the sweeper looks back for orders that were never published; older ones are "
+        "history, of the time before the app.",
+    ),
     Setting("KEEP_DAYS", 90, (int,), "Days that sent messages and processed events are kept."),
     # Rollout
     Setting(

@@ -71,7 +71,11 @@ def never_published(limit: datetime) -> QuerySet[Any]:
     )
     return (
         get_model("order", "Order")
-        .objects.filter(status__in=conf.get("FULFILLABLE_STATUSES"), date_placed__lt=limit)
+        .objects.filter(
+            status__in=conf.get("FULFILLABLE_STATUSES"),
+            date_placed__lt=limit,
+            date_placed__gt=timezone.now() - timedelta(seconds=conf.get("RECONCILE_WINDOW")),
+        )
         .filter(Exists(lines.filter(ours)))
         .order_by("date_placed")
     )

@@ -55,6 +55,13 @@ def test_an_order_that_was_written_around_the_creator_is_published(shop, old):
     assert OutboxMessage.objects.get().action == "fulfill"
 
 
+def test_orders_of_the_time_before_the_app_are_left_alone(shop):
+    shop.order(status="Pending")
+    long_ago = timezone.now() - timedelta(days=400)
+    get_model("order", "Order").objects.update(status="Open", date_placed=long_ago)
+    assert found() == []
+
+
 def test_finished_dead_and_waiting_orders_are_left_alone(shop, old):
     shop.tell(shop.order(), "complete")
     shop.tell(shop.order(), "dead")

@@ -6,6 +6,7 @@ SQLite by default; PostgreSQL when ``SHOP_PG_HOST`` is set (folder of a socket, 
 import os
 from pathlib import Path
 
+import django
 from django.core.management.utils import get_random_secret_key
 from oscar.defaults import *  # noqa: F403
 
@@ -125,6 +126,9 @@ else:
             "OPTIONS": {"timeout": 20},
         }
     }
+    if django.VERSION >= (5, 1):
+        # Otherwise a transaction that reads before it writes fails at once instead of waiting.
+        DATABASES["default"]["OPTIONS"]["transaction_mode"] = "IMMEDIATE"
 
 AUTHENTICATION_BACKENDS = [
     "oscar.apps.customer.auth_backends.EmailBackend",
