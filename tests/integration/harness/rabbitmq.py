@@ -1,4 +1,4 @@
-"""A private RabbitMQ node, by way of tests/support/rabbitmq-node."""
+"""A private RabbitMQ node, by way of deploy/rabbitmq-node."""
 
 import base64
 import json
@@ -16,7 +16,7 @@ import pika
 from .ports import free_port
 from .wait import wait_until
 
-NODE_SCRIPT = pathlib.Path(__file__).resolve().parents[2] / "support" / "rabbitmq-node"
+NODE_SCRIPT = pathlib.Path(__file__).resolve().parents[3] / "deploy" / "rabbitmq-node"
 USER = PASSWORD = "guest"
 
 
