@@ -24,9 +24,10 @@ struct log_field {
 };
 
 #define LOG_STR(name, value) ((struct log_field){.key = (name), .kind = LOG_FIELD_STRING, .string = (value)})
-#define LOG_INT(name, value) \
+#define LOG_INT(name, value)                                                                                 \
     ((struct log_field){.key = (name), .kind = LOG_FIELD_INTEGER, .integer = (int64_t)(value)})
-#define LOG_BOOL(name, value) ((struct log_field){.key = (name), .kind = LOG_FIELD_BOOLEAN, .integer = (value)})
+#define LOG_BOOL(name, value)                                                                                \
+    ((struct log_field){.key = (name), .kind = LOG_FIELD_BOOLEAN, .integer = (value)})
 
 void log_configure(enum log_level level, enum log_format format);
 bool log_enabled(enum log_level level);
@@ -43,13 +44,13 @@ void log_identify(const char *role, int slot);
  */
 void log_write(enum log_level level, const char *event, const char *message, ...);
 
-#define log_debug(...) \
-    do { \
-        if (log_enabled(LOG_LEVEL_DEBUG)) \
-            log_write(LOG_LEVEL_DEBUG, __VA_ARGS__, LOG_END); \
+#define log_debug(...)                                                                                       \
+    do {                                                                                                     \
+        if (log_enabled(LOG_LEVEL_DEBUG))                                                                    \
+            log_write(LOG_LEVEL_DEBUG, __VA_ARGS__, LOG_END);                                                \
     } while (0)
-#define log_info(...) log_write(LOG_LEVEL_INFO, __VA_ARGS__, LOG_END)
+#define log_info(...)    log_write(LOG_LEVEL_INFO, __VA_ARGS__, LOG_END)
 #define log_warning(...) log_write(LOG_LEVEL_WARNING, __VA_ARGS__, LOG_END)
-#define log_error(...) log_write(LOG_LEVEL_ERROR, __VA_ARGS__, LOG_END)
+#define log_error(...)   log_write(LOG_LEVEL_ERROR, __VA_ARGS__, LOG_END)
 
 #endif

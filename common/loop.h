@@ -21,8 +21,8 @@ struct loop;
 struct loop *loop_new(void);
 
 /**
- * Frees an empty loop; NULL is fine. Asserts (debug) that nothing is left open on it. Look-ups that were freed
- * before they ran, and children that were freed before they ended, may still be under way.
+ * Frees an empty loop; NULL is fine. Asserts (debug) that nothing is left open on it. Look-ups that were
+ * freed before they ran, and children that were freed before they ended, may still be under way.
  */
 void loop_free(struct loop *loop);
 
@@ -47,7 +47,7 @@ typedef void loop_timer_fn(struct loop_timer *timer);
 struct loop_timer {
     loop_timer_fn *fn; /* set by loop_timer_init */
     struct loop *loop;
-    int64_t due_ms;    /* monotonic; valid while active */
+    int64_t due_ms; /* monotonic; valid while active */
     /* the loop's: its place in a heap that needs no memory of its own */
     struct loop_timer *child, *next, *prev;
     uint64_t sequence; /* first started, first run among those due at the same time */
@@ -140,8 +140,8 @@ struct loop_resolve;
 /** `count` addresses (borrowed), or 0 and a fault. Runs exactly once, later, unless freed before. */
 typedef void loop_resolve_fn(void *context, const struct loop_address *addresses, size_t count,
                              const struct fault *fault);
-/** Looks up host (a name or an address, IPv6 without brackets) and port for TCP off the loop. NULL when out of
- *  memory. */
+/** Looks up host (a name or an address, IPv6 without brackets) and port for TCP off the loop. NULL when out
+ * of memory. */
 struct loop_resolve *loop_resolve_new(struct loop *loop, const char *host, const char *port,
                                       loop_resolve_fn *fn, void *context);
 /** Cancels if it has not run, frees; must also be called after it ran. NULL is fine. */
@@ -160,7 +160,8 @@ typedef void loop_child_fn(void *context, int exit_status, int term_signal);
 struct loop_child *loop_child_new(struct loop *loop, const char *file, char *const argv[], const int *fds,
                                   size_t fd_count, loop_child_fn *fn, void *context, struct fault *ret_fault);
 pid_t loop_child_pid(const struct loop_child *child);
-/** Forgets the child (it is not killed, but still reaped); after its fn ran or to stop listening. NULL is fine. */
+/** Forgets the child (it is not killed, but still reaped); after its fn ran or to stop listening. NULL is
+ * fine. */
 void loop_child_free(struct loop_child *child);
 
 #endif

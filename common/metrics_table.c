@@ -82,16 +82,18 @@ static const char *merge_text(const struct metric_row *row)
     return row->merge == METRIC_MAX ? "largest" : "sum";
 }
 
+static const char markdown_head[] =
+    "# Metrics\n\n"
+    "<!-- Made from worker/metrics.def. Do not edit: FULFILLD_UPDATE_DOCS=1 ctest -R unit.metrics -->\n\n"
+    "`GET /metrics` on `http.listen` answers in Prometheus' text format, for the whole pool of this\n"
+    "host: the worker processes write into shared memory, and the master puts their values together.\n"
+    "Counters and histograms go on when a worker is replaced; they begin at 0 when fulfilld is\n"
+    "started. Times are seconds.\n\n"
+    "| metric | kind | of workers | label | meaning |\n| --- | --- | --- | --- | --- |\n";
+
 void metrics_print_markdown(FILE *out)
 {
-    (void)fputs("# Metrics\n\n"
-                "<!-- Made from worker/metrics.def. Do not edit: FULFILLD_UPDATE_DOCS=1 ctest -R unit.metrics -->\n\n"
-                "`GET /metrics` on `http.listen` answers in Prometheus' text format, for the whole pool of this\n"
-                "host: the worker processes write into shared memory, and the master puts their values together.\n"
-                "Counters and histograms go on when a worker is replaced; they begin at 0 when fulfilld is\n"
-                "started. Times are seconds.\n\n"
-                "| metric | kind | of workers | label | meaning |\n| --- | --- | --- | --- | --- |\n",
-                out);
+    (void)fputs(markdown_head, out);
     for (size_t i = 0; i < table.count; i++) {
         const struct metric_row *row = &table.rows[i];
 

@@ -14,7 +14,7 @@ enum metric_id {
 #define VALUES_FIRST(metric, value)
 #define VALUES_NEXT(metric, value)
 #define VALUES_END(metric)
-#define METRIC(kind, name, merge, doc) METRIC_##name,
+#define METRIC(kind, name, merge, doc)           METRIC_##name,
 #define METRIC_BY(kind, name, merge, label, doc) METRIC_##name,
 #include "worker/metrics.def"
 #undef VALUES_FIRST
@@ -25,7 +25,7 @@ enum metric_id {
 
 enum metric_value {
 #define VALUES_FIRST(metric, value) METRIC_##metric##_##value = 0,
-#define VALUES_NEXT(metric, value) METRIC_##metric##_##value,
+#define VALUES_NEXT(metric, value)  METRIC_##metric##_##value,
 #define METRIC(kind, name, merge, doc)
 #define METRIC_BY(kind, name, merge, label, doc)
 #include "worker/metrics.def"
@@ -39,7 +39,7 @@ enum {
     METRIC_ROW_COUNT = 0
 #define VALUES_FIRST(metric, value)
 #define VALUES_NEXT(metric, value)
-#define METRIC(kind, name, merge, doc) +1
+#define METRIC(kind, name, merge, doc)           +1
 #define METRIC_BY(kind, name, merge, label, doc) +1
 #include "worker/metrics.def"
 #undef VALUES_FIRST

@@ -11,17 +11,17 @@
 #include <stdint.h>
 #include <stdio.h>
 
-/* How each type of settings.def is stored; durations are milliseconds and sizes bytes (in the field's name). */
-#define SETTINGS_FIELD_COUNT(field) int64_t field;
-#define SETTINGS_FIELD_RATE(field) double field;
+/* How each type of settings.def is stored; durations are milliseconds and sizes bytes (in its name). */
+#define SETTINGS_FIELD_COUNT(field)    int64_t field;
+#define SETTINGS_FIELD_RATE(field)     double field;
 #define SETTINGS_FIELD_DURATION(field) int64_t field##_ms;
-#define SETTINGS_FIELD_SIZE(field) int64_t field##_bytes;
-#define SETTINGS_FIELD_BOOLEAN(field) bool field;
-#define SETTINGS_FIELD_TEXT(field) char *field;    /* NULL = empty */
-#define SETTINGS_FIELD_PATH(field) char *field;    /* NULL = empty */
-#define SETTINGS_FIELD_LIST(field) char *field;    /* "a,b,c" */
-#define SETTINGS_FIELD_CHOICE(field) int field;    /* an enum named in the row's comment */
-#define SETTINGS_FIELD_ADDRESS(field) char *field; /* NULL = empty */
+#define SETTINGS_FIELD_SIZE(field)     int64_t field##_bytes;
+#define SETTINGS_FIELD_BOOLEAN(field)  bool field;
+#define SETTINGS_FIELD_TEXT(field)     char *field; /* NULL = empty */
+#define SETTINGS_FIELD_PATH(field)     char *field; /* NULL = empty */
+#define SETTINGS_FIELD_LIST(field)     char *field; /* "a,b,c" */
+#define SETTINGS_FIELD_CHOICE(field)   int field;   /* an enum named in the row's comment */
+#define SETTINGS_FIELD_ADDRESS(field)  char *field; /* NULL = empty */
 
 /* One [lms] or [upstream NAME]. */
 struct upstream_settings {
@@ -50,7 +50,8 @@ struct module_settings {
 
 struct settings {
 #define SECTION(name, doc)
-#define SETTING(section, key, type, initial, min, max, choices, reload, doc) SETTINGS_FIELD_##type(section##_##key)
+#define SETTING(section, key, type, initial, min, max, choices, reload, doc)                                 \
+    SETTINGS_FIELD_##type(section##_##key)
 #define UPSTREAM_SETTING(key, type, initial, min, max, choices, doc)
 #include "worker/settings.def"
 #undef SECTION
@@ -72,7 +73,8 @@ enum { SETTINGS_SECRET_MAX_BYTES = 65536 };
  */
 struct settings *settings_load(const char *path, struct fault *ret_fault);
 /** The same from text; `name` stands in faults for the file. */
-struct settings *settings_load_text(const char *name, const char *text, size_t length, struct fault *ret_fault);
+struct settings *settings_load_text(const char *name, const char *text, size_t length,
+                                    struct fault *ret_fault);
 void settings_free(struct settings *settings);
 
 /** The module of a product class, or NULL when there is none. */

@@ -26,7 +26,7 @@ extern const struct settings_default_mapping {
 } settings_table_mappings[];
 extern const size_t settings_table_mapping_count;
 
-#define SETTINGS_UPSTREAM_ROWS (settings_table_rows + settings_table_general_count)
+#define SETTINGS_UPSTREAM_ROWS      (settings_table_rows + settings_table_general_count)
 #define SETTINGS_UPSTREAM_ROW_COUNT (settings_table_count - settings_table_general_count)
 
 /** Checks what no single row can; fault as settings_load(). `config` says on which lines things stand. */
