@@ -54,6 +54,8 @@ static void test_every_allowed_form_is_read(void **state)
     }
 }
 
+#define LONG_NAME "0123456789012345678901234567890123456789"
+
 static const char *const bad_uris[] = {
     "",
     "localhost:6379",
@@ -83,8 +85,7 @@ static const char *const bad_uris[] = {
     "redis+unix:///s?database=1",
     "redis+unix:///s?db=",
     "redis+unix:///s?db=1&password=sesame",
-    "redis+unix:///0123456789012345678901234567890123456789012345678901234567890123456789012345678901234567890123456789"
-    "0123456789",
+    "redis+unix:///" LONG_NAME LONG_NAME LONG_NAME,
 };
 
 static void test_every_other_form_is_refused_saying_what_is_allowed_and_never_the_password(void **state)
