@@ -1,4 +1,4 @@
-"""Fixtures: a catalogue of course products, orders placed as Oscar places them, a private broker."""
+"""Fixtures: course products, orders placed as Oscar places them, a private broker."""
 
 from __future__ import annotations
 

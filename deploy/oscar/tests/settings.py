@@ -6,6 +6,7 @@ import tempfile
 os.environ.setdefault("SHOP_DATA_DIR", tempfile.mkdtemp(prefix="oscar-fulfillment-tests-"))
 
 from shop.settings import *  # noqa: F403
+from shop.settings import DATA_DIR, DATABASES
 
 DEBUG = False
 EMAIL_BACKEND = "django.core.mail.backends.locmem.EmailBackend"

@@ -108,7 +108,6 @@ def test_a_newer_error_does_not_undo_a_completion(shop):
 
 def test_lines_are_compared_one_by_one(shop):
     order = shop.order(shop.product("A"), shop.product("B"))
-    first, second = order.lines.order_by("pk")
     only_first = shop.event(order, "complete", sequence=50)
     only_first["data"]["lines"] = only_first["data"]["lines"][:1]
     events.handle(json.dumps(only_first).encode(), "order.fulfill.complete")
