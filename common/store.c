@@ -61,6 +61,7 @@ struct store {
     struct store_link link;
     redisReader *reader; /* NULL while not connected */
     struct loop_timer timer; /* of the phase: backoff, connect, greeting; up: first deadline or idle ping */
+    int64_t timer_due_ms;    /* while up */
     struct loop_task task;   /* tells ended operations; frees a closed store */
     unsigned failed_tries;   /* since an operation last succeeded */
     bool outage_told;
@@ -82,6 +83,7 @@ struct store_reply {
 
 static void lose(struct store *store, const struct fault *fault);
 static void arm_deadline(struct store *store);
+static void arm_timer(struct store *store, int64_t delay_ms);
 
 /* ---- lists ---- */
 
@@ -248,6 +250,16 @@ static struct fault silence(const struct store *store, const char *what)
     return fault_make(ERR_TIMEOUT, "Redis at %s: %s for %" PRId64 " ms", where, what, store->timeout_ms);
 }
 
+/*
+ * This process did not get to run, or has not sent yet what it waits for (bytes leave at the end of a turn):
+ * the delay says nothing of Redis.
+ */
+static bool was_held_up(const struct store *store)
+{
+    return store_link_unsent(&store->link) ||
+           loop_now_ms(store->loop) - store->timer_due_ms > store->timeout_ms / 4;
+}
+
 /* Bytes came not long ago: Redis is slow, not gone. */
 static bool is_alive(const struct store *store)
 {
@@ -299,6 +311,10 @@ static void on_timer(struct loop_timer *timer)
         try_failed(store, &fault);
         break;
     case PHASE_UP:
+        if (was_held_up(store)) {
+            arm_timer(store, store->timeout_ms / 2);
+            break;
+        }
         if (!store->waiting.first && !store_op_active(&store->ping))
             store_command_start(store, &store->ping, &STORE_ARG("PING"), 1, on_pinged);
         else
@@ -317,7 +333,13 @@ static void arm_deadline(struct store *store)
         return;
     int64_t delay_ms =
         store->waiting.first ? store->waiting.first->deadline_ms - loop_now_ms(store->loop) : IDLE_PING_MS;
-    loop_timer_start(&store->timer, delay_ms > 0 ? delay_ms : 0);
+    arm_timer(store, delay_ms > 0 ? delay_ms : 0);
+}
+
+static void arm_timer(struct store *store, int64_t delay_ms)
+{
+    store->timer_due_ms = loop_now_ms(store->loop) + delay_ms;
+    loop_timer_start(&store->timer, delay_ms);
 }
 
 /* ---- greeting ---- */

@@ -24,8 +24,6 @@ enum {
     KEEPALIVE_PROBES = 3
 };
 
-static void flush(struct store_link *link);
-
 void store_link_describe(const struct store_link *link, char *text, size_t size)
 {
     const struct store_uri *uri = link->uri;
@@ -104,6 +102,11 @@ void store_link_write(struct store_link *link, const char *data, size_t length)
     link->out_length += length;
 }
 
+bool store_link_unsent(const struct store_link *link)
+{
+    return link->out_length > 0 && !link->blocked;
+}
+
 static void forget_output(struct store_link *link)
 {
     link->out_sent = 0;
@@ -146,7 +149,7 @@ static void on_turn_end(struct loop_hook *hook)
 {
     struct store_link *link = container_of(hook, struct store_link, hook);
 
-    if (link->connected && !link->blocked && link->out_length > 0)
+    if (link->connected && store_link_unsent(link))
         flush(link);
 }
 

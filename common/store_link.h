@@ -58,6 +58,8 @@ void store_link_drop(struct store_link *link);
 MUST_CHECK bool store_link_reserve(struct store_link *link, size_t length);
 /** Appends reserved bytes; they leave at the end of this turn of the loop. */
 void store_link_write(struct store_link *link, const char *data, size_t length);
+/** Whether bytes wait for the end of this turn; false when they wait for the peer to take them. */
+bool store_link_unsent(const struct store_link *link);
 /** Reads what has arrived by now, as if the loop had said so. */
 void store_link_receive(struct store_link *link);
 
