@@ -1,4 +1,5 @@
-/* Seats: what is sent, and what becomes of each answer. The stand-in LMS says the same in tests/integration. */
+/* Seats: what is sent, and what becomes of each answer. The stand-in LMS says the same in tests/integration.
+ */
 #include "fakes/fake_http.h"
 #include "fakes/fake_loop.h"
 #include "support/line_kit.h"
@@ -8,8 +9,10 @@
 
 #define POST_PATH "/api/enrollment/v1/enrollment"
 #define GET_PATH  "/api/enrollment/v1/enrollment/honor,course-v1%3AedX%2BDemoX%2B2026"
-#define E12       "{\"message\":\"An error occurred while creating the new course enrollment for user 'honor' in course 'c'\"}"
-#define ENROLLED  "{\"mode\":\"verified\",\"is_active\":true,\"user\":\"honor\"}"
+#define E12                                                                                                  \
+    "{\"message\":\"An error occurred while creating the new course enrollment for user 'honor' in course "  \
+    "'c'\"}"
+#define ENROLLED "{\"mode\":\"verified\",\"is_active\":true,\"user\":\"honor\"}"
 
 static struct line_kit kit;
 
@@ -61,7 +64,8 @@ static void run_with(const char *attributes, const char *rest)
 
     snprintf(message, sizeof(message),
              "{\"schema\":\"fulfillment.order/1\",\"action\":\"fulfill\",\"order_number\":\"EDX-1\","
-             "\"user\":{\"username\":\"honor\"}%s,\"lines\":[{\"id\":11,\"product_class\":\"Seat\",\"attributes\":%s}]}",
+             "\"user\":{\"username\":\"honor\"}%s,\"lines\":[{\"id\":11,\"product_class\":\"Seat\","
+             "\"attributes\":%s}]}",
              rest, attributes);
     line_kit_message(&kit, message);
     fake_http_respond("POST", POST_PATH, 200, "");
@@ -75,7 +79,8 @@ static void test_the_mode_follows_from_the_attributes(void **state)
     } rows[] = {
         {"{\"course_key\":\"c\"}", "\"mode\":\"audit\""},
         {"{\"course_key\":\"c\",\"seat_type\":\"honor\"}", "\"mode\":\"honor\""},
-        {"{\"course_key\":\"c\",\"seat_type\":\"honor\",\"certificate_type\":\"verified\"}", "\"mode\":\"verified\""},
+        {"{\"course_key\":\"c\",\"seat_type\":\"honor\",\"certificate_type\":\"verified\"}",
+         "\"mode\":\"verified\""},
         {"{\"course_key\":\"c\",\"certificate_type\":\"professional\"}", "\"mode\":\"no-id-professional\""},
         {"{\"course_key\":\"c\",\"certificate_type\":\"professional\",\"id_verification_required\":false}",
          "\"mode\":\"no-id-professional\""},
@@ -108,7 +113,8 @@ static void test_an_enterprise_customer_is_sent_when_the_order_has_one(void **st
 static void test_tracking_that_cannot_stand_in_a_header_is_left_out(void **state)
 {
     (void)state;
-    run_with("{\"course_key\":\"c\"}", ",\"tracking\":{\"ga_client_id\":\"a\\r\\nX-Evil: 1\",\"lms_ip\":\"1\\n2\"}");
+    run_with("{\"course_key\":\"c\"}",
+             ",\"tracking\":{\"ga_client_id\":\"a\\r\\nX-Evil: 1\",\"lms_ip\":\"1\\n2\"}");
     assert_null(fake_http_request_header(0, "X-Edx-Ga-Client-Id"));
     assert_null(fake_http_request_header(0, "X-Forwarded-For"));
     assert_null(fake_http_request_header(0, "X-Evil"));
@@ -197,11 +203,13 @@ static void test_a_look_up_that_fails_leaves_the_question_open(void **state)
 static void test_a_missing_cohort_is_complete_when_the_learner_is_enrolled(void **state)
 {
     (void)state;
-    fake_http_respond("POST", POST_PATH, 400, "{\"message\":\"An error occured while adding to cohort [c]\"}");
+    fake_http_respond("POST", POST_PATH, 400,
+                      "{\"message\":\"An error occured while adding to cohort [c]\"}");
     fake_http_respond("GET", GET_PATH, 200, ENROLLED);
     assert_int_equal(line_kit_run(&kit)->state, LINE_COMPLETE);
 
-    fake_http_respond("POST", POST_PATH, 400, "{\"message\":\"An error occured while adding to cohort [c]\"}");
+    fake_http_respond("POST", POST_PATH, 400,
+                      "{\"message\":\"An error occured while adding to cohort [c]\"}");
     fake_http_respond("GET", GET_PATH, 200, "null");
     assert_int_equal(line_kit_run(&kit)->state, LINE_FINAL);
 }
@@ -300,10 +308,13 @@ static void test_a_line_that_lacks_something_fails_without_a_request(void **stat
     static const struct {
         const char *message, *reason;
     } rows[] = {
-        {"\"lines\":[{\"id\":1,\"product_class\":\"Seat\",\"attributes\":{\"course_key\":\"c\"}}]", "no_user"},
-        {"\"user\":{\"username\":\"u\"},\"lines\":[{\"id\":1,\"product_class\":\"Seat\"}]", "missing_attribute"},
+        {"\"lines\":[{\"id\":1,\"product_class\":\"Seat\",\"attributes\":{\"course_key\":\"c\"}}]",
+         "no_user"},
+        {"\"user\":{\"username\":\"u\"},\"lines\":[{\"id\":1,\"product_class\":\"Seat\"}]",
+         "missing_attribute"},
         {"\"user\":{\"username\":\"u\"},\"lines\":[{\"id\":1,\"product_class\":\"Seat\",\"quantity\":0,"
-         "\"attributes\":{\"course_key\":\"c\"}}]", "missing_attribute"},
+         "\"attributes\":{\"course_key\":\"c\"}}]",
+         "missing_attribute"},
         {"\"user\":{\"username\":\"u\"},\"lines\":[{\"id\":1,\"product_class\":\"Boat\"}]", "no_module"},
     };
     (void)state;

@@ -10,11 +10,12 @@
 #define COLLECTION "/api/entitlements/v1/entitlements/"
 #define LIST_PATH  COLLECTION "?user=honor"
 #define CREATED    "{\"user\":\"honor\",\"uuid\":\"e-1\",\"expired_at\":null}"
-#define ROW(course, order, uuid) \
-    "{\"course_uuid\":\"" course "\",\"order_number\":\"" order "\",\"uuid\":\"" uuid "\",\"expired_at\":null}"
-#define OURS       ROW("C0FFEE00-0000-4000-8000-000000000001", "EDX-1", "e-1")
-#define OTHERS     ROW("c0ffee00-0000-4000-8000-000000000001", "EDX-2", "e-2") "," ROW("x", "EDX-1", "e-3")
-#define UNIQUE     "{\"non_field_errors\":[\"The fields course_uuid, order_number must make a unique set.\"]}"
+#define ROW(course, order, uuid)                                                                             \
+    "{\"course_uuid\":\"" course "\",\"order_number\":\"" order "\",\"uuid\":\"" uuid                        \
+    "\",\"expired_at\":null}"
+#define OURS   ROW("C0FFEE00-0000-4000-8000-000000000001", "EDX-1", "e-1")
+#define OTHERS ROW("c0ffee00-0000-4000-8000-000000000001", "EDX-2", "e-2") "," ROW("x", "EDX-1", "e-3")
+#define UNIQUE "{\"non_field_errors\":[\"The fields course_uuid, order_number must make a unique set.\"]}"
 
 static struct line_kit kit;
 
@@ -118,9 +119,10 @@ static void test_refusals_of_creating(void **state)
         enum fulfill_status line_status;
         const char *reason;
     } rows[] = {
-        {400, "{\"course_uuid\":[\"Must be a valid UUID.\"]}", LINE_FINAL, FULFILL_STATUS_SERVER, "bad_request"},
-        {400, "{\"user\":[\"Object with username=honor does not exist.\"]}", LINE_FAILED, FULFILL_STATUS_SERVER,
-         "user_unknown"},
+        {400, "{\"course_uuid\":[\"Must be a valid UUID.\"]}", LINE_FINAL, FULFILL_STATUS_SERVER,
+         "bad_request"},
+        {400, "{\"user\":[\"Object with username=honor does not exist.\"]}", LINE_FAILED,
+         FULFILL_STATUS_SERVER, "user_unknown"},
         {403, "{\"detail\":\"no\"}", LINE_FINAL, FULFILL_STATUS_CONFIGURATION, "credentials"},
         {408, "", LINE_FAILED, FULFILL_STATUS_SERVER, "timeout"},
         {500, "", LINE_FAILED, FULFILL_STATUS_SERVER, "server_error"},
@@ -151,8 +153,10 @@ static void test_a_refund_ends_the_entitlement_that_fulfilment_returned(void **s
 static void test_a_refund_without_a_uuid_looks_for_it(void **state)
 {
     static const char message[] =
-        "{\"schema\":\"fulfillment.order/1\",\"action\":\"refund\",\"refund_number\":\"R-1\",\"total\":\"1.00\","
-        "\"order_number\":\"EDX-1\",\"user\":{\"username\":\"honor\"},\"lines\":[{\"id\":12,\"product_class\":"
+        "{\"schema\":\"fulfillment.order/"
+        "1\",\"action\":\"refund\",\"refund_number\":\"R-1\",\"total\":\"1.00\","
+        "\"order_number\":\"EDX-1\",\"user\":{\"username\":\"honor\"},\"lines\":[{\"id\":12,\"product_"
+        "class\":"
         "\"Course Entitlement\",\"attributes\":{\"UUID\":\"c0ffee00-0000-4000-8000-000000000001\"}}]}";
     (void)state;
     line_kit_message(&kit, message);

@@ -37,8 +37,8 @@ static const struct outcome_row *reach(const struct outcome_row *row)
     for (int status = row->from; status <= row->to; status++) {
         struct fulfill_answer answer = answer_for(row);
         answer.status = status;
-        const struct outcome_row *met = outcome_find(row->module, operation_of(row),
-                                                     row->where == OUTCOME_SENT_NOTHING ? NULL : &answer, finding);
+        const struct outcome_row *met = outcome_find(
+            row->module, operation_of(row), row->where == OUTCOME_SENT_NOTHING ? NULL : &answer, finding);
         if (met == row)
             return met;
     }
@@ -65,16 +65,19 @@ static void test_every_answer_of_every_module_meets_a_row_that_makes_sense(void 
                     for (size_t b = 0; b < ARRAY_LEN(bodies); b++) {
                         char words[OUTCOME_WORDS_BYTES];
                         struct fulfill_result result;
-                        const struct fulfill_answer answer = {
-                            .size = sizeof(answer), .transport = (enum fulfill_transport)transport,
-                            .status = status, .body = bodies[b], .body_length = strlen(bodies[b]),
-                            .retry_after_s = -1};
+                        const struct fulfill_answer answer = {.size = sizeof(answer),
+                                                              .transport = (enum fulfill_transport)transport,
+                                                              .status = status,
+                                                              .body = bodies[b],
+                                                              .body_length = strlen(bodies[b]),
+                                                              .retry_after_s = -1};
                         const struct outcome_row *row =
                             outcome_find(modules[m], (enum fulfill_operation)operation, &answer, NULL);
                         outcome_fill(row, &answer, words, &result);
                         assert_string_not_equal(row->id, "MODULE_NONSENSE");
                         assert_true(result.decision == FULFILL_DONE || result.reason != NULL);
-                        assert_true((result.decision == FULFILL_DONE) == (result.status == FULFILL_STATUS_COMPLETE));
+                        assert_true((result.decision == FULFILL_DONE) ==
+                                    (result.status == FULFILL_STATUS_COMPLETE));
                         if (result.decision == FULFILL_DONE)
                             assert_true(transport == FULFILL_ANSWERED && status >= 200);
                     }
@@ -82,15 +85,15 @@ static void test_every_answer_of_every_module_meets_a_row_that_makes_sense(void 
 
 static void test_only_what_may_have_had_its_effect_asks_for_a_look(void **state)
 {
-    static const enum fulfill_transport ambiguous[] = {FULFILL_NO_ANSWER, FULFILL_TIMED_OUT, FULFILL_TRUNCATED,
-                                                       FULFILL_TOO_BIG, FULFILL_INVALID};
+    static const enum fulfill_transport ambiguous[] = {FULFILL_NO_ANSWER, FULFILL_TIMED_OUT,
+                                                       FULFILL_TRUNCATED, FULFILL_TOO_BIG, FULFILL_INVALID};
     (void)state;
     for (int transport = FULFILL_NO_NAME; transport <= FULFILL_HOST_FAILED; transport++) {
         bool expected = false;
         for (size_t i = 0; i < ARRAY_LEN(ambiguous); i++)
             expected = expected || ambiguous[i] == (enum fulfill_transport)transport;
-        const struct fulfill_answer answer = {.transport = (enum fulfill_transport)transport, .body = "",
-                                              .retry_after_s = -1};
+        const struct fulfill_answer answer = {
+            .transport = (enum fulfill_transport)transport, .body = "", .retry_after_s = -1};
         assert_int_equal(outcome_find("enrollment", FULFILL_OPERATION_FULFILL, &answer, NULL)->look,
                          expected ? FULFILL_LOOK_NEXT : FULFILL_LOOK_NO);
     }
@@ -108,7 +111,8 @@ static void test_the_upstreams_words_are_found_in_its_answer(void **state)
         {"{\"error_code\":\"token_expired\",\"developer_message\":\"dm\"}", "dm"},
         {"{\"error\":\"invalid_client\"}", "invalid_client"},
         {"{\"error\":{\"message\":\"deep\"}}", "deep"},
-        {"{\"user\":[\"Object with username=x does not exist.\"]}", "user: Object with username=x does not exist."},
+        {"{\"user\":[\"Object with username=x does not exist.\"]}",
+         "user: Object with username=x does not exist."},
         {"[\"first\",\"second\"]", "first"},
         {"\"text\"", "text"},
         {"<html><body>502</body></html>", ""},

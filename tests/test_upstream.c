@@ -7,8 +7,8 @@
 
 #include <stdio.h>
 
-#define TOKEN_PATH "/oauth2/access_token"
-#define POST_PATH  "/api/enrollment/v1/enrollment"
+#define TOKEN_PATH  "/oauth2/access_token"
+#define POST_PATH   "/api/enrollment/v1/enrollment"
 #define TOKEN(name) "{\"access_token\":\"" name "\",\"expires_in\":3600,\"token_type\":\"JWT\"}"
 
 enum { MANY = 40 };
@@ -49,8 +49,8 @@ static void on_done(struct upstream_call *up, const struct fulfill_answer *answe
 
 static void start(size_t index, uint32_t credentials)
 {
-    const struct fulfill_request request = {.size = sizeof(request), .method = "GET", .path = "/x",
-                                            .credentials = credentials};
+    const struct fulfill_request request = {
+        .size = sizeof(request), .method = "GET", .path = "/x", .credentials = credentials};
 
     assert_int_equal(upstream_call_init(kit.upstreams[0], &tries[index].up, &request, NULL, 0), OK);
     upstream_call_start(&tries[index].up, false, on_done);
@@ -80,8 +80,9 @@ static void test_one_token_is_fetched_for_all_who_wait(void **state)
     for (size_t i = 0; i < 10; i++)
         assert_int_equal(tries[i].done, 1);
     assert_int_equal(count_path(TOKEN_PATH), 1);
-    assert_string_equal(fake_http_request(0)->body, "grant_type=client_credentials&client_id=worker&client_secret="
-                                                    "client-secret-1&token_type=jwt");
+    assert_string_equal(fake_http_request(0)->body,
+                        "grant_type=client_credentials&client_id=worker&client_secret="
+                        "client-secret-1&token_type=jwt");
     assert_string_equal(fake_http_request_header(0, "Content-Type"), "application/x-www-form-urlencoded");
     assert_string_equal(fake_http_request_header(5, "Authorization"), "JWT t1");
 }
@@ -204,8 +205,8 @@ static void test_what_the_token_endpoint_says_is_told_apart(void **state)
     (void)state;
     open_kit(LINE_KIT_LMS_TOKEN);
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
-        const struct fake_http_answer answer = {.outcome = rows[i].outcome, .status = rows[i].status,
-                                                .body = rows[i].body};
+        const struct fake_http_answer answer = {
+            .outcome = rows[i].outcome, .status = rows[i].status, .body = rows[i].body};
         fake_http_answer("POST", TOKEN_PATH, &answer);
         start(i, 0);
         fake_loop_advance(kit.loop, 8000);
@@ -233,7 +234,8 @@ static void test_requests_that_could_be_misread_are_refused(void **state)
     (void)state;
     open_kit(LINE_KIT_LMS);
     for (size_t i = 0; i < ARRAY_LEN(rows); i++)
-        assert_int_equal(upstream_call_init(kit.upstreams[0], &tries[0].up, &rows[i], NULL, 0), ERR_MALFORMED);
+        assert_int_equal(upstream_call_init(kit.upstreams[0], &tries[0].up, &rows[i], NULL, 0),
+                         ERR_MALFORMED);
 }
 
 /* ---- slots and rate ---- */
@@ -421,8 +423,8 @@ static void test_a_429_pauses_as_long_as_it_says(void **state)
     (void)state;
     open_kit(LINE_KIT_LMS);
     line_kit_message(&kit, line_kit_seat);
-    const struct fake_http_answer answer = {.status = 429, .body = "{\"detail\":\"Request was throttled.\"}",
-                                            .retry_after_s = 30};
+    const struct fake_http_answer answer = {
+        .status = 429, .body = "{\"detail\":\"Request was throttled.\"}", .retry_after_s = 30};
     fake_http_answer("POST", POST_PATH, &answer);
     line_kit_run(&kit);
     assert_int_equal(kit.outcome.state, LINE_OPEN);
@@ -447,8 +449,8 @@ static void on_reported(struct report_op *op, bool costs)
 static void test_calls_that_wait_are_postponed_when_the_breaker_opens(void **state)
 {
     struct report_op report = {0};
-    const struct upstream_news bad = {.health = FULFILL_HEALTH_BAD, .decision = FULFILL_PAUSE, .retry_after_s = -1,
-                                      .words = "mend it"};
+    const struct upstream_news bad = {
+        .health = FULFILL_HEALTH_BAD, .decision = FULFILL_PAUSE, .retry_after_s = -1, .words = "mend it"};
     (void)state;
     open_kit(LINE_KIT_LMS "max_in_flight = 1\n");
     const struct fake_http_answer slow = {.delay_ms = 1000};

@@ -1,8 +1,8 @@
 /*
  * One line on its way through its module: admission before the first request, exchanges and waits, the one
- * finish, the report to the breaker, the outcome. Decides what a call that cannot go on becomes (postponed, out
- * of time, nonsense); what answers mean is decided by outcomes.def and the modules.
- * Called by stage_fulfill through line_run_start(), and by modules through module_services.c.
+ * finish, the report to the breaker, the outcome. Decides what a call that cannot go on becomes (postponed,
+ * out of time, nonsense); what answers mean is decided by outcomes.def and the modules. Called by
+ * stage_fulfill through line_run_start(), and by modules through module_services.c.
  */
 #include "worker/module_parts.h"
 
@@ -141,8 +141,8 @@ static void on_admitted(struct admit_op *op, enum admission admission, int64_t p
         start_exchanges(call);
 }
 
-int module_call_http(struct fulfill_call *call, const struct fulfill_request *request, fulfill_answer_fn *done,
-                     void *context)
+int module_call_http(struct fulfill_call *call, const struct fulfill_request *request,
+                     fulfill_answer_fn *done, void *context)
 {
     struct fulfill_request full = {.size = sizeof(full)};
     struct http_header extra = {"traceparent", call->run->traceparent};
@@ -260,11 +260,13 @@ static void close_call(struct fulfill_call *call)
 
 static bool known_reason(const char *reason)
 {
-    static const char *const known[] = {
-        "server_error",       "timeout",             "network",      "throttled",   "bad_response", "redirect",
-        "credentials",        "bad_request",         "conflict",     "course_unavailable",          "mode_unavailable",
-        "enrollment_rejected", "user_unknown",       "forbidden",    "no_module",   "missing_attribute", "no_user",
-        "invalid_message",    "unknown_order",       "crashed",      "module_error"};
+    static const char *const known[] = {"server_error",       "timeout",          "network",
+                                        "throttled",          "bad_response",     "redirect",
+                                        "credentials",        "bad_request",      "conflict",
+                                        "course_unavailable", "mode_unavailable", "enrollment_rejected",
+                                        "user_unknown",       "forbidden",        "no_module",
+                                        "missing_attribute",  "no_user",          "invalid_message",
+                                        "unknown_order",      "crashed",          "module_error"};
     for (size_t i = 0; i < ARRAY_LEN(known); i++)
         if (strcmp(known[i], reason) == 0)
             return true;
@@ -274,7 +276,8 @@ static bool known_reason(const char *reason)
 static bool is_object(const char *text)
 {
     size_t length = strlen(text);
-    json_t *document = length <= MODULE_MAX_RESULT_BYTES ? json_loadb(text, length, JSON_REJECT_DUPLICATES, NULL) : NULL;
+    json_t *document =
+        length <= MODULE_MAX_RESULT_BYTES ? json_loadb(text, length, JSON_REJECT_DUPLICATES, NULL) : NULL;
     bool object = json_is_object(document);
 
     json_decref(document);
@@ -294,10 +297,13 @@ static bool sensible(const struct fulfill_result *result)
 /* Takes a sensible result over; its texts are copied. */
 static void take_result(struct fulfill_call *call, const struct fulfill_result *result)
 {
-    const char *reason = result->decision == FULFILL_DONE ? "" : result->reason ? result->reason : "module_error";
+    const char *reason = result->decision == FULFILL_DONE ? ""
+                         : result->reason                 ? result->reason
+                                                          : "module_error";
 
     if (reason[0] != '\0' && !known_reason(reason)) {
-        log_debug("module.reason", "the module's reason is none of the contract's", LOG_STR("reason", reason));
+        log_debug("module.reason", "the module's reason is none of the contract's",
+                  LOG_STR("reason", reason));
         reason = "module_error";
     }
     call->result = *result;
@@ -334,7 +340,8 @@ void module_call_finish(struct fulfill_call *call, const struct fulfill_result *
 }
 
 void module_call_judge(struct fulfill_call *call, enum fulfill_operation operation,
-                       const struct fulfill_answer *answer, const char *finding, struct fulfill_result *ret_result)
+                       const struct fulfill_answer *answer, const char *finding,
+                       struct fulfill_result *ret_result)
 {
     const char *type = call->entry ? call->entry->table.name : "any";
 
@@ -356,8 +363,8 @@ void module_call_abort(struct fulfill_call *call, const char *finding)
 
     if (call->finished)
         return;
-    module_call_judge(call, call->run->refund ? FULFILL_OPERATION_REFUND : FULFILL_OPERATION_FULFILL, NULL, finding,
-                      &result);
+    module_call_judge(call, call->run->refund ? FULFILL_OPERATION_REFUND : FULFILL_OPERATION_FULFILL, NULL,
+                      finding, &result);
     take_result(call, &result);
     cancel_module(call);
     close_call(call);
@@ -448,7 +455,8 @@ static int64_t asked_wait_ms(const struct fulfill_call *call)
 {
     int64_t seconds = call->result.retry_after_s;
 
-    return seconds > 0 && seconds <= MAX_ASKED_WAIT_S ? loop_wall_us(call->host->loop) / 1000 + seconds * 1000 : 0;
+    return seconds > 0 && seconds <= MAX_ASKED_WAIT_S ? loop_wall_us(call->host->loop) / 1000 + seconds * 1000
+                                                      : 0;
 }
 
 /* `free_of_charge`: the breaker was open already, or this was its probe. */
@@ -515,7 +523,8 @@ static void put_words(const struct fulfill_call *call, char *words, size_t size)
 static void on_end_task(struct loop_task *task)
 {
     struct fulfill_call *call = container_of(task, struct fulfill_call, end_task);
-    struct upstream_news news = {.retry_after_s = -1, .health = FULFILL_HEALTH_UNKNOWN, .decision = FULFILL_RETRY};
+    struct upstream_news news = {
+        .retry_after_s = -1, .health = FULFILL_HEALTH_UNKNOWN, .decision = FULFILL_RETRY};
     char words[300];
 
     if (call->admission != CALL_ADMITTED || !(call->asked || call->probe)) {

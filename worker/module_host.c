@@ -35,24 +35,31 @@ enum err module_host_add_type(struct module_host *host, const struct fulfill_mod
     struct module_type type = {.from = from};
 
     if (table->abi > FULFILL_ABI) {
-        *ret_fault = fault_make(ERR_CONFIG, "%s: built for plug-in interface %u, this fulfilld has %u: update fulfilld or "
-                                "build it against this version's fulfill/module.h", from, table->abi, FULFILL_ABI);
+        *ret_fault =
+            fault_make(ERR_CONFIG,
+                       "%s: built for plug-in interface %u, this fulfilld has %u: update fulfilld or "
+                       "build it against this version's fulfill/module.h",
+                       from, table->abi, FULFILL_ABI);
         return ERR_CONFIG;
     }
     if (table->abi == 0 || table->size < offsetof(struct fulfill_module, cancel)) {
-        *ret_fault = fault_make(ERR_CONFIG, "%s: its table has abi %u and size %u, which no version of the interface has",
+        *ret_fault = fault_make(ERR_CONFIG,
+                                "%s: its table has abi %u and size %u, which no version of the interface has",
                                 from, table->abi, table->size);
         return ERR_CONFIG;
     }
     memcpy(&type.table, table, table->size < sizeof(type.table) ? table->size : sizeof(type.table));
     if (!good_name(type.table.name) || !type.table.fulfill_product || !type.table.refund_product) {
-        *ret_fault = fault_make(ERR_CONFIG, "%s: expected a name of a-z, 0-9, _ and - (at most 32), fulfill_product and "
-                                "refund_product", from);
+        *ret_fault = fault_make(ERR_CONFIG,
+                                "%s: expected a name of a-z, 0-9, _ and - (at most 32), fulfill_product and "
+                                "refund_product",
+                                from);
         return ERR_CONFIG;
     }
     const struct module_type *other = find_type(host, type.table.name);
     if (other) {
-        *ret_fault = fault_make(ERR_CONFIG, "%s: there is a module %s already (%s)", from, type.table.name, other->from);
+        *ret_fault = fault_make(ERR_CONFIG, "%s: there is a module %s already (%s)", from, type.table.name,
+                                other->from);
         return ERR_CONFIG;
     }
     struct module_type *types = realloc(host->types, (host->type_count + 1) * sizeof(*types));
@@ -130,7 +137,8 @@ static enum err take_upstream(struct module_host *host, struct module_entry *ent
     const char *name = settings ? settings_module_value(settings, "upstream") : NULL;
 
     if (name && !settings_upstream(host->settings, name)) {
-        *ret_fault = fault_make(ERR_CONFIG, "module %s: upstream = %s: there is no [upstream %s]", entry->name, name, name);
+        *ret_fault = fault_make(ERR_CONFIG, "module %s: upstream = %s: there is no [upstream %s]",
+                                entry->name, name, name);
         return ERR_CONFIG;
     }
     entry->upstream = find_upstream(host, name ? name : "lms");
@@ -151,7 +159,8 @@ static void list_types(const struct module_host *host, char *out, size_t size)
 
     out[0] = '\0';
     for (size_t i = 0; i < host->type_count && used + LINE_MODULE_BYTES < size; i++)
-        used += (size_t)snprintf(out + used, size - used, "%s%s", i > 0 ? ", " : "", host->types[i].table.name);
+        used +=
+            (size_t)snprintf(out + used, size - used, "%s%s", i > 0 ? ", " : "", host->types[i].table.name);
 }
 
 static enum err add_entry(struct module_host *host, const char *name, const char *type_name,
@@ -164,7 +173,8 @@ static enum err add_entry(struct module_host *host, const char *name, const char
 
     if (!type || !good_name(name)) {
         list_types(host, known, sizeof(known));
-        *ret_fault = fault_make(ERR_CONFIG, "module %.40s: expected a name of a-z, 0-9, _ and -, and a type there is: %s",
+        *ret_fault = fault_make(ERR_CONFIG,
+                                "module %.40s: expected a name of a-z, 0-9, _ and -, and a type there is: %s",
                                 name, known);
         return ERR_CONFIG;
     }
@@ -189,7 +199,8 @@ static enum err add_entries(struct module_host *host, struct fault *ret_fault)
     if (!host->entries)
         return ERR_NOMEM;
     for (size_t i = 0; i < settings->module_count && err == OK; i++)
-        err = add_entry(host, settings->modules[i].name, settings->modules[i].type, &settings->modules[i], ret_fault);
+        err = add_entry(host, settings->modules[i].name, settings->modules[i].type, &settings->modules[i],
+                        ret_fault);
     for (size_t i = 0; i < settings->mapping_count && err == OK; i++)
         if (!find_entry(host, settings->mappings[i].value))
             err = add_entry(host, settings->mappings[i].value, settings->mappings[i].value, NULL, ret_fault);

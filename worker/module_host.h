@@ -25,33 +25,34 @@ typedef void line_run_fn(struct line_run *run);
 
 /* One line on its way through its module. Embedded; stays put until done. */
 struct line_run {
-    line_run_fn *done;             /* exactly once, later; the outcome is in *outcome */
-    void *owner;                   /* the caller's; the host does not look at it */
+    line_run_fn *done; /* exactly once, later; the outcome is in *outcome */
+    void *owner;       /* the caller's; the host does not look at it */
     struct module_host *host;
     /* in: all borrowed, valid until done */
     const struct order *order;
     const struct order_line *line;
-    struct line_outcome *outcome;  /* in: state so far (look_first, doubtful, result_json); out: what became of it */
+    struct line_outcome
+        *outcome; /* in: state so far (look_first, doubtful, result_json); out: what became of it */
     bool refund;
-    bool look_first;               /* of the whole claim (doubtful) */
+    bool look_first; /* of the whole claim (doubtful) */
     int64_t generation, attempt;
     int64_t idempotency_generation; /* generation the idempotency key is made of */
-    const char *traceparent;       /* NULL = none */
-    int64_t timeout_ms;            /* the host cancels the call after this: postponed when nothing was sent for want
-                                      of a slot, else module_error, RETRY, look_first */
-    struct fulfill_call *call;     /* the host's, as is what follows */
-    struct loop_task task;         /* of an end without a call: memory is out */
+    const char *traceparent;        /* NULL = none */
+    int64_t timeout_ms; /* the host cancels the call after this: postponed when nothing was sent for want
+                           of a slot, else module_error, RETRY, look_first */
+    struct fulfill_call *call; /* the host's, as is what follows */
+    struct loop_task task;     /* of an end without a call: memory is out */
     bool in_flight;
 };
 
 /**
- * Plans and runs a line: product class → module (none: no_module), quantity, supports(), the module, admission by
- * its upstream before the first request, the report to the breaker. What becomes of the outcome:
+ * Plans and runs a line: product class → module (none: no_module), quantity, supports(), the module,
+ * admission by its upstream before the first request, the report to the breaker. What becomes of the outcome:
  *   LINE_COMPLETE, LINE_FINAL, LINE_FAILED  by the module's result; the latter two cost an attempt
- *   LINE_OPEN, ran false   postponed until wait_until_ms: the upstream is not asked now; reason and message stay
- *   LINE_OPEN, ran true    asked in vain, no attempt spent: throttled, credentials refused, the breaker was open
- *                          already or this was its probe; not before wait_until_ms, where that is not 0
- * `doubtful` is left alone. A refund of a line whose module needs nothing completes.
+ *   LINE_OPEN, ran false   postponed until wait_until_ms: the upstream is not asked now; reason and message
+ * stay LINE_OPEN, ran true    asked in vain, no attempt spent: throttled, credentials refused, the breaker
+ * was open already or this was its probe; not before wait_until_ms, where that is not 0 `doubtful` is left
+ * alone. A refund of a line whose module needs nothing completes.
  */
 void line_run_start(struct module_host *host, struct line_run *run, line_run_fn *done);
 /** done() still comes; the line's outcome says look_first where a request may have been sent. */

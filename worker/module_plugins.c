@@ -23,8 +23,11 @@ static enum err check_owner(const char *path, const char *what, struct fault *re
         return ERR_CONFIG;
     }
     if ((info.st_uid != 0 && info.st_uid != geteuid()) || (info.st_mode & S_IWOTH)) {
-        *ret_fault = fault_make(ERR_CONFIG, "%s %s: must belong to root or to the user of fulfilld, and others must not be "
-                                "able to write it", what, path);
+        *ret_fault =
+            fault_make(ERR_CONFIG,
+                       "%s %s: must belong to root or to the user of fulfilld, and others must not be "
+                       "able to write it",
+                       what, path);
         return ERR_CONFIG;
     }
     return OK;

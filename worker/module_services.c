@@ -1,6 +1,6 @@
 /*
- * The functions that the host offers to modules (fulfill/module.h), as one table. The small ones are here: what
- * a line says, options, secrets, digests, the log. What moves a call is module_call.c.
+ * The functions that the host offers to modules (fulfill/module.h), as one table. The small ones are here:
+ * what a line says, options, secrets, digests, the log. What moves a call is module_call.c.
  */
 #include "worker/module_parts.h"
 
@@ -18,9 +18,10 @@ static const char *idempotency_key(struct fulfill_call *call)
 
     if (call->idempotency_key[0] != '\0')
         return call->idempotency_key;
-    int length = asprintf(&text, "%s\n%s\n%s\n%lld\n%lld", run->order->number, run->refund ? "refund" : "fulfill",
-                          run->order->refund_number ? run->order->refund_number : "", (long long)run->line->id,
-                          (long long)run->idempotency_generation);
+    int length =
+        asprintf(&text, "%s\n%s\n%s\n%lld\n%lld", run->order->number, run->refund ? "refund" : "fulfill",
+                 run->order->refund_number ? run->order->refund_number : "", (long long)run->line->id,
+                 (long long)run->idempotency_generation);
     if (length < 0)
         return NULL;
     enum err err = digest_sha256(text, (size_t)length, digest);
@@ -54,7 +55,8 @@ static const char *nonempty(const char *text)
 
 static const char *get_text(const struct fulfill_call *const_call, enum fulfill_text which)
 {
-    struct fulfill_call *call = (struct fulfill_call *)(uintptr_t)const_call; /* STYLE: caches of what it says */
+    struct fulfill_call *call =
+        (struct fulfill_call *)(uintptr_t)const_call; /* STYLE: caches of what it says */
     const struct order *order = call->run->order;
     const struct order_line *line = call->run->line;
 
@@ -145,7 +147,8 @@ static const char *get_option(const struct fulfill_call *call, const char *key)
     return find_pair(call->entry->options, call->entry->option_count, key);
 }
 
-static int get_option_at(const struct fulfill_call *call, size_t index, const char **ret_key, const char **ret_value)
+static int get_option_at(const struct fulfill_call *call, size_t index, const char **ret_key,
+                         const char **ret_value)
 {
     if (index >= call->entry->option_count)
         return 0;
@@ -176,14 +179,15 @@ static void finish_by_answer(struct fulfill_call *call, const struct fulfill_ans
 
     if (call->finished)
         return;
-    module_call_judge(call, call->run->refund ? FULFILL_OPERATION_REFUND : FULFILL_OPERATION_FULFILL, answer, NULL,
-                      &result);
+    module_call_judge(call, call->run->refund ? FULFILL_OPERATION_REFUND : FULFILL_OPERATION_FULFILL, answer,
+                      NULL, &result);
     module_call_finish(call, &result);
 }
 
 static void write_log(const struct fulfill_call *call, enum fulfill_log_level level, const char *message)
 {
-    static const enum log_level levels[] = {LOG_LEVEL_DEBUG, LOG_LEVEL_INFO, LOG_LEVEL_WARNING, LOG_LEVEL_ERROR};
+    static const enum log_level levels[] = {LOG_LEVEL_DEBUG, LOG_LEVEL_INFO, LOG_LEVEL_WARNING,
+                                            LOG_LEVEL_ERROR};
     size_t index = (size_t)level;
     enum log_level wanted = index < ARRAY_LEN(levels) ? levels[index] : LOG_LEVEL_ERROR;
 
@@ -205,7 +209,8 @@ static int64_t now_us(void)
     return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
 }
 
-static int hmac_sha256(const void *key, size_t key_length, const void *data, size_t data_length, char ret_hex[65])
+static int hmac_sha256(const void *key, size_t key_length, const void *data, size_t data_length,
+                       char ret_hex[65])
 {
     return digest_hmac_sha256(key, key_length, data, data_length, ret_hex) == OK ? 0 : -1;
 }

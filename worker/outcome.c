@@ -15,21 +15,35 @@
 /* Longer bodies are not read for words: an error message is short. */
 enum { WORDS_MAX_BODY_BYTES = 64 * 1024 };
 
-#define SENT_NOTHING                OUTCOME_SENT_NOTHING, FULFILL_ANSWERED, 0, 0
-#define HTTP(from, to)              OUTCOME_ANSWER, FULFILL_ANSWERED, from, to
-#define BROKE(transport)            OUTCOME_ANSWER, FULFILL_##transport, 0, 0
-#define TOKEN(transport, from, to)  OUTCOME_ANSWER, FULFILL_##transport, from, to
-#define ANYTHING                    OUTCOME_ANYTHING, ""
-#define SAYS(text)                  OUTCOME_SAYS, text
-#define AFTER                       OUTCOME_AFTER, ""
-#define FINDS(word)                 OUTCOME_FINDS, word
+#define SENT_NOTHING               OUTCOME_SENT_NOTHING, FULFILL_ANSWERED, 0, 0
+#define HTTP(from, to)             OUTCOME_ANSWER, FULFILL_ANSWERED, from, to
+#define BROKE(transport)           OUTCOME_ANSWER, FULFILL_##transport, 0, 0
+#define TOKEN(transport, from, to) OUTCOME_ANSWER, FULFILL_##transport, from, to
+#define ANYTHING                   OUTCOME_ANYTHING, ""
+#define SAYS(text)                 OUTCOME_SAYS, text
+#define AFTER                      OUTCOME_AFTER, ""
+#define FINDS(word)                OUTCOME_FINDS, word
 
 /* One step of indirection, so that the macros above become several columns. */
 #define OUTCOME(...) OUTCOME_ROW(__VA_ARGS__)
-#define OUTCOME_ROW(module, operation, id, where, transport, from, to, match, text, decision, reason, status, \
-                    health, look, when, remedy) \
-    {#module, OUTCOME_OP_##operation, #id, where, transport, from, to, match, text, FULFILL_##decision, reason, \
-     FULFILL_STATUS_##status, FULFILL_HEALTH_##health, FULFILL_LOOK_##look, when, remedy},
+#define OUTCOME_ROW(module, operation, id, where, transport, from, to, match, text, decision, reason,        \
+                    status, health, look, when, remedy)                                                      \
+    {#module,                                                                                                \
+     OUTCOME_OP_##operation,                                                                                 \
+     #id,                                                                                                    \
+     where,                                                                                                  \
+     transport,                                                                                              \
+     from,                                                                                                   \
+     to,                                                                                                     \
+     match,                                                                                                  \
+     text,                                                                                                   \
+     FULFILL_##decision,                                                                                     \
+     reason,                                                                                                 \
+     FULFILL_STATUS_##status,                                                                                \
+     FULFILL_HEALTH_##health,                                                                                \
+     FULFILL_LOOK_##look,                                                                                    \
+     when,                                                                                                   \
+     remedy},
 
 const struct outcome_row outcome_rows[] = {
 #include "worker/outcomes.def"
@@ -72,7 +86,8 @@ const struct outcome_row *outcome_find(const char *module, enum fulfill_operatio
 
     for (size_t i = 0; i < outcome_row_count; i++) {
         const struct outcome_row *row = &outcome_rows[i];
-        if ((row->operations & bit) && (strcmp(row->module, module) == 0 || strcmp(row->module, "any") == 0) &&
+        if ((row->operations & bit) &&
+            (strcmp(row->module, module) == 0 || strcmp(row->module, "any") == 0) &&
             row_fits(row, answer, finding))
             return row;
     }
@@ -122,8 +137,8 @@ static const char *text_of(const json_t *value)
 /* The members that the LMS, DRF and OAuth put their words into, the best first. */
 static bool words_of_object(const json_t *object, char words[OUTCOME_WORDS_BYTES])
 {
-    static const char *const known[] = {"message", "detail", "developer_message", "error_description",
-                                        "user_message", "error", "error_code"};
+    static const char *const known[] = {"message",      "detail", "developer_message", "error_description",
+                                        "user_message", "error",  "error_code"};
     for (size_t i = 0; i < ARRAY_LEN(known); i++) {
         const char *text = text_of(json_object_get(object, known[i]));
         if (text) {
@@ -133,7 +148,8 @@ static bool words_of_object(const json_t *object, char words[OUTCOME_WORDS_BYTES
     }
     const char *key;
     json_t *value;
-    json_object_foreach ((json_t *)(uintptr_t)object, key, value) {
+    json_object_foreach((json_t *)(uintptr_t)object, key, value)
+    {
         const char *text = text_of(value);
         if (text && json_is_array(value)) { /* DRF: {"user": ["Object with username=x does not exist."]} */
             char joined[2 * OUTCOME_WORDS_BYTES];

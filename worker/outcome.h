@@ -1,6 +1,7 @@
 /*
  * The table of outcomes (outcomes.def) as code: which row an answer meets, and what result it makes. Pure.
- * Called by module_call for host->judge() and host->finish_by_answer(), and by the printer of docs/failures.md.
+ * Called by module_call for host->judge() and host->finish_by_answer(), and by the printer of
+ * docs/failures.md.
  */
 #ifndef FULFILLD_WORKER_OUTCOME_H
 #define FULFILLD_WORKER_OUTCOME_H
@@ -12,20 +13,26 @@
 
 enum outcome_where { OUTCOME_SENT_NOTHING, OUTCOME_ANSWER };
 enum outcome_match { OUTCOME_ANYTHING, OUTCOME_SAYS, OUTCOME_AFTER, OUTCOME_FINDS };
-enum { OUTCOME_OP_FULFILL = 1, OUTCOME_OP_REFUND = 2, OUTCOME_OP_LOOKUP = 4, OUTCOME_OP_BOTH = 3, OUTCOME_OP_ALL = 7 };
+enum {
+    OUTCOME_OP_FULFILL = 1,
+    OUTCOME_OP_REFUND = 2,
+    OUTCOME_OP_LOOKUP = 4,
+    OUTCOME_OP_BOTH = 3,
+    OUTCOME_OP_ALL = 7
+};
 enum { OUTCOME_WORDS_BYTES = 501 };
 
 struct outcome_row {
-    const char *module;     /* "any": of every module */
-    unsigned operations;    /* OUTCOME_OP_… */
+    const char *module;  /* "any": of every module */
+    unsigned operations; /* OUTCOME_OP_… */
     const char *id;
     enum outcome_where where;
     enum fulfill_transport transport; /* of OUTCOME_ANSWER */
-    int from, to;           /* statuses, of transports that have one */
+    int from, to;                     /* statuses, of transports that have one */
     enum outcome_match match;
-    const char *text;       /* of SAYS and FINDS */
+    const char *text; /* of SAYS and FINDS */
     enum fulfill_decision decision;
-    const char *reason;     /* "" = none */
+    const char *reason; /* "" = none */
     enum fulfill_status status;
     enum fulfill_health health;
     enum fulfill_look look;

@@ -14,7 +14,7 @@ enum {
     MAX_RESPONSE_BYTES = 1024 * 1024,
     MIN_MAX_PAUSE_MS = 3600 * 1000,
     PROBE_SLACK_MS = 5000,
-    DIGEST_SHOWN = 16      /* hex digits of the credentials' digest in keys */
+    DIGEST_SHOWN = 16 /* hex digits of the credentials' digest in keys */
 };
 
 /* ---- making one ---- */
@@ -33,15 +33,19 @@ static enum err read_secret(const char *path, char **ret_secret, struct fault *r
 }
 
 /* A base URL without its last slashes; http and https only, no query. */
-static enum err copy_base_url(const struct upstream_settings *settings, char **ret_url, struct fault *ret_fault)
+static enum err copy_base_url(const struct upstream_settings *settings, char **ret_url,
+                              struct fault *ret_fault)
 {
     const char *url = settings->base_url ? settings->base_url : "";
-    const char *host = strncmp(url, "https://", 8) == 0 ? url + 8 : strncmp(url, "http://", 7) == 0 ? url + 7 : NULL;
+    const char *host = strncmp(url, "https://", 8) == 0  ? url + 8
+                       : strncmp(url, "http://", 7) == 0 ? url + 7
+                                                         : NULL;
     size_t length = strlen(url);
 
     if (!host || host[0] == '\0' || host[0] == '/' || strpbrk(url, "?# \t\r\n")) {
-        *ret_fault = fault_make(ERR_CONFIG, "%s.base_url: expected http://HOST[:PORT][/PATH] or https://…, without a query",
-                                settings->name);
+        *ret_fault = fault_make(
+            ERR_CONFIG, "%s.base_url: expected http://HOST[:PORT][/PATH] or https://…, without a query",
+            settings->name);
         return ERR_CONFIG;
     }
     while (length > 0 && url[length - 1] == '/')
@@ -92,30 +96,26 @@ static enum err make_keys(struct upstream *upstream, const char *prefix)
         explicit_bzero(identity.data, identity.length);
     if (err != OK)
         return err;
-    if (asprintf(&upstream->breaker_key, "%supstream:{%s:%.*s}", prefix, upstream->name, DIGEST_SHOWN, digest) < 0)
+    if (asprintf(&upstream->breaker_key, "%supstream:{%s:%.*s}", prefix, upstream->name, DIGEST_SHOWN,
+                 digest) < 0)
         upstream->breaker_key = NULL;
-    if (asprintf(&upstream->rate_key, "%supstream:{%s:%.*s}:rate", prefix, upstream->name, DIGEST_SHOWN, digest) < 0)
+    if (asprintf(&upstream->rate_key, "%supstream:{%s:%.*s}:rate", prefix, upstream->name, DIGEST_SHOWN,
+                 digest) < 0)
         upstream->rate_key = NULL;
     return upstream->breaker_key && upstream->rate_key ? OK : ERR_NOMEM;
-}
-
-/* Its own, where its section says so. */
-static int64_t own_or(int64_t own, int64_t common)
-{
-    return own > 0 ? own : common;
 }
 
 static void set_breaker(struct upstream *upstream, const struct upstream_common *common,
                         const struct upstream_settings *settings)
 {
-    int64_t open_for_ms = own_or(settings->breaker_open_for_ms, common->breaker_open_for_ms);
-    int64_t max_open_for_ms = own_or(settings->breaker_max_open_for_ms, common->breaker_max_open_for_ms);
+    int64_t open_for_ms = settings->breaker_open_for_ms, max_open_for_ms = settings->breaker_max_open_for_ms;
 
     upstream->breaker = (struct breaker_limits){
-        .failures = own_or(settings->breaker_failures, common->breaker_failures),
+        .failures = settings->breaker_failures,
         .open_for_ms = open_for_ms,
         .max_open_for_ms = max_open_for_ms > open_for_ms ? max_open_for_ms : open_for_ms,
-        .max_pause_ms = common->retry_max_delay_ms > MIN_MAX_PAUSE_MS ? common->retry_max_delay_ms : MIN_MAX_PAUSE_MS,
+        .max_pause_ms =
+            common->retry_max_delay_ms > MIN_MAX_PAUSE_MS ? common->retry_max_delay_ms : MIN_MAX_PAUSE_MS,
         .probe_ms = upstream->timeout_ms + PROBE_SLACK_MS,
     };
 }
@@ -218,7 +218,8 @@ const char *upstream_name(const struct upstream *upstream)
     return upstream->name;
 }
 
-void upstream_load(const struct upstream *upstream, int64_t *ret_in_flight, int64_t *ret_waiting, int64_t *ret_limit)
+void upstream_load(const struct upstream *upstream, int64_t *ret_in_flight, int64_t *ret_waiting,
+                   int64_t *ret_limit)
 {
     *ret_in_flight = upstream->slots.in_flight;
     *ret_waiting = (int64_t)(upstream->queue.count + upstream->token.waiting.count);

@@ -20,30 +20,32 @@ typedef void upstream_state_fn(void *context, struct upstream *upstream);
 /* What all upstreams share. */
 struct upstream_common {
     struct loop *loop;
-    struct store *store;          /* NULL: no pool; breaker and rate are kept in this process */
+    struct store *store; /* NULL: no pool; breaker and rate are kept in this process */
     const char *redis_prefix;
-    int64_t retry_max_delay_ms;   /* Retry-After is obeyed up to this, or 1 h where that is more */
-    int64_t breaker_failures, breaker_open_for_ms, breaker_max_open_for_ms;
-    upstream_state_fn *on_state;  /* NULL = nobody asks */
+    int64_t retry_max_delay_ms;  /* Retry-After is obeyed up to this, or 1 h where that is more */
+    upstream_state_fn *on_state; /* NULL = nobody asks */
     void *context;
 };
 
-/** NULL with ret_fault: unreadable secret or CA file, bad URL. Everything is borrowed for the call, except loop
- *  and store, which must outlive the upstream. */
+/** NULL with ret_fault: unreadable secret or CA file, bad URL. Everything is borrowed for the call, except
+ * loop and store, which must outlive the upstream. */
 struct upstream *upstream_new(const struct upstream_common *common, const struct upstream_settings *settings,
                               struct fault *ret_fault);
 /** Cancels what runs; its done() functions still come. Freed when they have. NULL is fine. */
 void upstream_free(struct upstream *upstream);
 const char *upstream_name(const struct upstream *upstream);
 enum breaker_state upstream_breaker(const struct upstream *upstream);
-/** One line for /readyz and the log: "closed", "open until 12:00:05Z: the LMS refuses the token (401): mend …". */
+/** One line for /readyz and the log: "closed", "open until 12:00:05Z: the LMS refuses the token (401): mend
+ * …". */
 const char *upstream_words(const struct upstream *upstream);
-/** Wall clock ms until which it takes nothing (breaker open, a probe is out, Retry-After in force); 0 = takes work. */
+/** Wall clock ms until which it takes nothing (breaker open, a probe is out, Retry-After in force); 0 = takes
+ * work. */
 int64_t upstream_closed_until_ms(const struct upstream *upstream);
 /** Replaces our credentials in a text that an upstream wrote, in place. */
 void upstream_redact(const struct upstream *upstream, char *text);
 /** Requests now with the API, waiting here, and the present limit of the former: for metrics. */
-void upstream_load(const struct upstream *upstream, int64_t *ret_in_flight, int64_t *ret_waiting, int64_t *ret_limit);
+void upstream_load(const struct upstream *upstream, int64_t *ret_in_flight, int64_t *ret_waiting,
+                   int64_t *ret_limit);
 
 /* ---- admission: before a line is run ---- */
 
@@ -78,19 +80,19 @@ struct upstream_call {
     char *block;                       /* owned: the copies of the request that follow */
     const char *method, *url, *body;
     size_t body_length;
-    struct http_header *headers;       /* two more than header_count, for the credentials */
+    struct http_header *headers; /* two more than header_count, for the credentials */
     size_t header_count;
     uint32_t credentials;
     enum upstream_call_stage stage;
-    bool probe;                        /* goes through although the breaker is open */
-    bool repeated;                     /* after a 401, with a fresh token */
+    bool probe;    /* goes through although the breaker is open */
+    bool repeated; /* after a 401, with a fresh token */
     bool canceled;
-    int64_t token_serial;              /* of the token it was sent with; 0 = none */
-    int64_t sent_ms;                   /* loop clock */
+    int64_t token_serial; /* of the token it was sent with; 0 = none */
+    int64_t sent_ms;      /* loop clock */
     /* of the end, valid in done(): */
-    bool sent;                         /* the request may have reached the server */
-    int64_t postponed_until_ms;        /* not sent: breaker, pause or rate; wall clock; 0 = not so */
-    enum fulfill_transport failed;     /* of an end without an exchange */
+    bool sent;                     /* the request may have reached the server */
+    int64_t postponed_until_ms;    /* not sent: breaker, pause or rate; wall clock; 0 = not so */
+    enum fulfill_transport failed; /* of an end without an exchange */
     int failed_status;
     int64_t failed_retry_after_s;
     char failed_words[160];
@@ -107,9 +109,9 @@ MUST_CHECK enum err upstream_call_init(struct upstream *upstream, struct upstrea
 void upstream_call_drop(struct upstream_call *call);
 
 /**
- * Adds credentials (token single flight, kept until 5 s before its end, refreshed once on a 401 and the request
- * repeated once), waits for rate and slot, sends. done exactly once, later; a call that would wait longer than
- * a minute, or whose breaker has opened, ends unsent with postponed_until_ms.
+ * Adds credentials (token single flight, kept until 5 s before its end, refreshed once on a 401 and the
+ * request repeated once), waits for rate and slot, sends. done exactly once, later; a call that would wait
+ * longer than a minute, or whose breaker has opened, ends unsent with postponed_until_ms.
  */
 void upstream_call_start(struct upstream_call *call, bool probe, upstream_call_fn *done);
 void upstream_call_cancel(struct upstream_call *call); /* done() still comes, with FULFILL_HOST_FAILED */
@@ -121,9 +123,9 @@ bool upstream_call_waits(const struct upstream_call *call);
 struct upstream_news {
     enum fulfill_health health;
     enum fulfill_decision decision;
-    int64_t retry_after_s;   /* of FULFILL_WAIT; -1 = unknown */
+    int64_t retry_after_s; /* of FULFILL_WAIT; -1 = unknown */
     bool probe;
-    const char *words;       /* what to mend, shown while the breaker is open; borrowed for the call */
+    const char *words; /* what to mend, shown while the breaker is open; borrowed for the call */
 };
 
 struct report_op;
@@ -141,8 +143,8 @@ struct report_op {
 /**
  * Tells the breaker how the line's upstream did. GOOD closes a probed breaker and ends a row of failures; BAD
  * counts; decision FULFILL_PAUSE opens at once (words: what to mend); FULFILL_WAIT pauses the pool for
- * retry_after_s (capped). done runs exactly once, later (at once-ish when nothing is to be told to Redis; when
- * Redis is away it counts locally and says true).
+ * retry_after_s (capped). done runs exactly once, later (at once-ish when nothing is to be told to Redis;
+ * when Redis is away it counts locally and says true).
  */
 void upstream_report(struct upstream *upstream, struct report_op *op, const struct upstream_news *news,
                      report_fn *done);

@@ -1,8 +1,8 @@
 /*
- * The breaker of an upstream and its pauses, one for the whole pool: Redis decides (scripts/breaker_*.lua), this
- * file keeps a view of it and asks as seldom as possible. Closed and well costs no command but the poll, each
- * 250 ms while the upstream is in use. While Redis is away the view goes on by itself, in this process alone.
- * Called by module_call.c (admit, report) and by the other parts.
+ * The breaker of an upstream and its pauses, one for the whole pool: Redis decides (scripts/breaker_*.lua),
+ * this file keeps a view of it and asks as seldom as possible. Closed and well costs no command but the poll,
+ * each 250 ms while the upstream is in use. While Redis is away the view goes on by itself, in this process
+ * alone. Called by module_call.c (admit, report) and by the other parts.
  */
 #include "worker/scripts.h"
 #include "worker/upstream_parts.h"
@@ -13,10 +13,10 @@
 
 enum {
     POLL_MS = 250,
-    IN_USE_MS = 5000,        /* the poll rests this long after the last use, unless the door is closed */
-    STALE_MS = 1000,         /* a view older than this is not trusted for an admission */
+    IN_USE_MS = 5000,         /* the poll rests this long after the last use, unless the door is closed */
+    STALE_MS = 1000,          /* a view older than this is not trusted for an admission */
     PROBE_OUT_WAIT_MS = 2000, /* what waits for another's probe comes back after this */
-    AWAY_WAIT_MS = 1000      /* the same when Redis cannot be asked for a probe */
+    AWAY_WAIT_MS = 1000       /* the same when Redis cannot be asked for a probe */
 };
 
 static void on_poll_timer(struct loop_timer *timer);
@@ -52,7 +52,8 @@ int64_t upstream_closed_until_ms(const struct upstream *upstream)
 
 int64_t breaker_holds_until_ms(const struct upstream *upstream)
 {
-    int64_t until_ms = upstream_closed_until_ms(upstream), soon_ms = breaker_now_ms(upstream) + PROBE_OUT_WAIT_MS;
+    int64_t until_ms = upstream_closed_until_ms(upstream),
+            soon_ms = breaker_now_ms(upstream) + PROBE_OUT_WAIT_MS;
 
     if (upstream_breaker(upstream) == BREAKER_HALF_OPEN && (until_ms == 0 || until_ms > soon_ms))
         return soon_ms;
@@ -221,7 +222,8 @@ static void on_probe_reply(struct store_op *store, const struct store_reply *rep
 
     if (fault->code != OK) {
         bool closed = upstream_breaker(upstream) == BREAKER_CLOSED && upstream_closed_until_ms(upstream) == 0;
-        end_admission(op, closed ? ADMITTED : POSTPONED, closed ? 0 : breaker_now_ms(upstream) + AWAY_WAIT_MS);
+        end_admission(op, closed ? ADMITTED : POSTPONED,
+                      closed ? 0 : breaker_now_ms(upstream) + AWAY_WAIT_MS);
         return;
     }
     int64_t word = store_reply_int(store_reply_at(reply, 0));
@@ -240,7 +242,8 @@ static void ask_redis(struct upstream *upstream, struct admit_op *op)
 
     snprintf(lease, sizeof(lease), "%lld", (long long)upstream->breaker.probe_ms);
     struct store_arg key = STORE_ARG(upstream->breaker_key), arg = STORE_ARG(lease);
-    store_script_start(upstream->store, &op->store, scripts_find("breaker_probe"), &key, 1, &arg, 1, on_probe_reply);
+    store_script_start(upstream->store, &op->store, scripts_find("breaker_probe"), &key, 1, &arg, 1,
+                       on_probe_reply);
 }
 
 /* Without Redis: the view alone. One probe at a time, in this process. */
@@ -366,7 +369,8 @@ static void on_report_task(struct loop_task *task)
     upstream_release(upstream);
 }
 
-static void on_report_reply(struct store_op *store, const struct store_reply *reply, const struct fault *fault)
+static void on_report_reply(struct store_op *store, const struct store_reply *reply,
+                            const struct fault *fault)
 {
     struct report_op *op = container_of(store, struct report_op, store);
     struct upstream *upstream = op->upstream;
@@ -389,12 +393,16 @@ static void tell_redis(struct upstream *upstream, struct report_op *op, const ch
     snprintf(max_open_for, sizeof(max_open_for), "%lld", (long long)upstream->breaker.max_open_for_ms);
     snprintf(pause, sizeof(pause), "%lld", (long long)pause_ms(upstream, &op->news));
     struct store_arg key = STORE_ARG(upstream->breaker_key);
-    struct store_arg args[] = {STORE_ARG(kind_of(&op->news)), STORE_ARG(op->news.probe ? "1" : "0"),
-                               STORE_ARG(limit), STORE_ARG(open_for), STORE_ARG(max_open_for), STORE_ARG(pause),
+    struct store_arg args[] = {STORE_ARG(kind_of(&op->news)),
+                               STORE_ARG(op->news.probe ? "1" : "0"),
+                               STORE_ARG(limit),
+                               STORE_ARG(open_for),
+                               STORE_ARG(max_open_for),
+                               STORE_ARG(pause),
                                STORE_ARG(words),
                                STORE_ARG(op->news.health == FULFILL_HEALTH_BAD ? "1" : "0")};
-    store_script_start(upstream->store, &op->store, scripts_find("breaker_report"), &key, 1, args, ARRAY_LEN(args),
-                       on_report_reply);
+    store_script_start(upstream->store, &op->store, scripts_find("breaker_report"), &key, 1, args,
+                       ARRAY_LEN(args), on_report_reply);
 }
 
 void upstream_report(struct upstream *upstream, struct report_op *op, const struct upstream_news *news,
@@ -407,7 +415,8 @@ void upstream_report(struct upstream *upstream, struct report_op *op, const stru
                             (news->health == FULFILL_HEALTH_GOOD && view->failures == 0));
     char words[UPSTREAM_WORDS_BYTES];
 
-    *op = (struct report_op){.done = done, .upstream = upstream, .news = *news, .costs = true, .in_flight = true};
+    *op = (struct report_op){
+        .done = done, .upstream = upstream, .news = *news, .costs = true, .in_flight = true};
     op->news.words = "";
     snprintf(words, sizeof(words), "%s", news->words ? news->words : "");
     loop_task_init(&op->task, upstream->loop, on_report_task);

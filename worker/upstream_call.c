@@ -1,8 +1,8 @@
 /*
  * One exchange with an upstream: copies the request, adds the credentials, waits for token, rate and slot,
- * sends, and says how it ended; repeats once after a 401 with a fresh token. What an answer means to a line is
- * decided by outcomes.def; when a request may go by upstream_limit.c and upstream_breaker.c.
- * Called by module_call.c.
+ * sends, and says how it ended; repeats once after a 401 with a fresh token. What an answer means to a line
+ * is decided by outcomes.def; when a request may go by upstream_limit.c and upstream_breaker.c. Called by
+ * module_call.c.
  */
 #include "worker/upstream_parts.h"
 
@@ -76,7 +76,8 @@ static size_t measure(const struct upstream *upstream, const struct fulfill_requ
         !usable_text(request->path, " ") || (request->header_count > 0 && !request->headers) ||
         (request->body_length > 0 && !request->body))
         return 0;
-    bytes = strlen(request->method) + strlen(upstream->base_url) + strlen(request->path) + request->body_length + 3;
+    bytes = strlen(request->method) + strlen(upstream->base_url) + strlen(request->path) +
+            request->body_length + 3;
     for (size_t i = 0; i < request->header_count; i++) {
         const struct fulfill_header *header = &request->headers[i];
         if (!header->value)

@@ -1,7 +1,7 @@
 /*
  * When a request may go to an upstream: a queue in order of arrival, a number of slots that follows what the
- * API bears, and the pool's rate. The rate is shared through Redis: slots of time are reserved in small batches
- * (scripts/rate_reserve.lua). Called by upstream_call.c.
+ * API bears, and the pool's rate. The rate is shared through Redis: slots of time are reserved in small
+ * batches (scripts/rate_reserve.lua). Called by upstream_call.c.
  *
  * Slots: all of max_in_flight at first, so that a well API is never held up. They grow by one for each full
  * round of requests while latency is near its floor and the slots are what limits; they shrink by a tenth a
@@ -19,7 +19,7 @@ enum {
     SLOW_START = 4,
     MAX_RATE_WAIT_US = 60 * 1000 * 1000,
     RATE_TOLERANCE_US = 20 * 1000,
-    RATE_AGAIN_MS = 250,          /* after Redis could not say */
+    RATE_AGAIN_MS = 250, /* after Redis could not say */
     BATCHES_A_SECOND = 20,
     MAX_BATCH = 1000
 };
@@ -64,7 +64,8 @@ static void learn_latency(struct slots *slots, int64_t now_ms, double elapsed_ms
     }
     if (slots->floor_ms[0] <= 0 || elapsed_ms < slots->floor_ms[0])
         slots->floor_ms[0] = elapsed_ms;
-    slots->latency_ms = slots->latency_ms <= 0 ? elapsed_ms : slots->latency_ms + (elapsed_ms - slots->latency_ms) / 16;
+    slots->latency_ms =
+        slots->latency_ms <= 0 ? elapsed_ms : slots->latency_ms + (elapsed_ms - slots->latency_ms) / 16;
 }
 
 static void lower(struct slots *slots, int64_t now_ms, double factor, double round_ms)
@@ -178,11 +179,12 @@ static void reserve(struct upstream *upstream, size_t wanted)
     snprintf(longest, sizeof(longest), "%d", MAX_RATE_WAIT_US);
     snprintf(tolerance, sizeof(tolerance), "%d", RATE_TOLERANCE_US);
     struct store_arg key = STORE_ARG(upstream->rate_key);
-    struct store_arg args[] = {STORE_ARG(interval), STORE_ARG(count), STORE_ARG(longest), STORE_ARG(tolerance)};
+    struct store_arg args[] = {STORE_ARG(interval), STORE_ARG(count), STORE_ARG(longest),
+                               STORE_ARG(tolerance)};
     rate->reserving = true;
     upstream_hold(upstream);
-    store_script_start(upstream->store, &rate->store, scripts_find("rate_reserve"), &key, 1, args, ARRAY_LEN(args),
-                       on_reserved);
+    store_script_start(upstream->store, &rate->store, scripts_find("rate_reserve"), &key, 1, args,
+                       ARRAY_LEN(args), on_reserved);
 }
 
 /* Without a pool (the test kit, unit tests): the same spacing, in this process alone. */

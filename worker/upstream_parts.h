@@ -18,8 +18,8 @@ struct call_list {
 /* What Redis said of the breaker; times in ms of Redis' clock, 0 = none. */
 struct breaker_view {
     int64_t failures, open_until_ms, opens, probe_until_ms, pause_until_ms;
-    int64_t clock_offset_ms;     /* Redis' clock minus the loop's */
-    int64_t seen_ms;             /* loop clock of the last news */
+    int64_t clock_offset_ms; /* Redis' clock minus the loop's */
+    int64_t seen_ms;         /* loop clock of the last news */
     char words[UPSTREAM_WORDS_BYTES];
 };
 
@@ -32,29 +32,32 @@ struct slots {
     double limit;
     int64_t max;
     int64_t in_flight;
-    double threshold;            /* slow start ends here */
-    double latency_ms;           /* smoothed; 0 = none yet */
-    double floor_ms[2];          /* least latency of this window and of the one before; 0 = none */
+    double threshold;   /* slow start ends here */
+    double latency_ms;  /* smoothed; 0 = none yet */
+    double floor_ms[2]; /* least latency of this window and of the one before; 0 = none */
     int64_t window_ends_ms;
-    int64_t lowered_ms;          /* when the limit was lowered last */
+    int64_t lowered_ms; /* when the limit was lowered last */
 };
 
 /* Slots of time that were reserved from the pool's rate. Microseconds of the loop's clock. */
 struct rate {
-    double per_second;           /* 0 = no limit */
+    double per_second; /* 0 = no limit */
     int64_t interval_us;
-    struct { int64_t next_us; size_t left; } batches[UPSTREAM_BATCHES];
-    int64_t local_us;            /* next free slot when there is no pool */
-    size_t wanted;               /* slots asked for */
+    struct {
+        int64_t next_us;
+        size_t left;
+    } batches[UPSTREAM_BATCHES];
+    int64_t local_us; /* next free slot when there is no pool */
+    size_t wanted;    /* slots asked for */
     bool reserving;
     struct store_op store;
     struct loop_timer timer;
 };
 
 struct token {
-    char *value;                 /* "JWT eyJ…", NULL = none */
-    int64_t serial;              /* of value; grows */
-    int64_t expires_ms;          /* loop clock; 5 s early already */
+    char *value;        /* "JWT eyJ…", NULL = none */
+    int64_t serial;     /* of value; grows */
+    int64_t expires_ms; /* loop clock; 5 s early already */
     bool fetching;
     struct http_op http;
     struct call_list waiting;
@@ -78,13 +81,13 @@ struct upstream {
     struct loop_timer poll_timer;
     struct loop_timer turn_timer; /* when an open breaker becomes half-open, a pause ends */
     struct store_op poll_op;
-    int64_t used_ms;             /* loop clock of the last use; the poll rests when it is long ago */
+    int64_t used_ms; /* loop clock of the last use; the poll rests when it is long ago */
     struct slots slots;
     struct rate rate;
-    struct call_list queue;      /* waiting for slot and rate */
+    struct call_list queue; /* waiting for slot and rate */
     struct token token;
-    bool pumping;                /* keeps the queue's pump from entering itself */
-    size_t busy;                 /* operations that still come back: admits, reports, calls, polls … */
+    bool pumping; /* keeps the queue's pump from entering itself */
+    size_t busy;  /* operations that still come back: admits, reports, calls, polls … */
     bool closing;
     char shown[UPSTREAM_WORDS_BYTES + 64]; /* upstream_words() */
 };
@@ -97,7 +100,7 @@ bool upstream_has_store(const struct upstream *upstream); /* Redis can be asked 
 /* ---- upstream_breaker.c ---- */
 void breaker_start(struct upstream *upstream);
 void breaker_stop(struct upstream *upstream);
-void breaker_used(struct upstream *upstream);          /* keeps the poll awake */
+void breaker_used(struct upstream *upstream);            /* keeps the poll awake */
 int64_t breaker_now_ms(const struct upstream *upstream); /* Redis' clock */
 /* Wall clock until which calls of ordinary lines end unsent; 0 = they may go. */
 int64_t breaker_holds_until_ms(const struct upstream *upstream);
@@ -107,9 +110,9 @@ void limit_init(struct upstream *upstream, int64_t max_in_flight, double per_sec
 void limit_stop(struct upstream *upstream);
 void limit_enqueue(struct upstream *upstream, struct upstream_call *call, bool first);
 void limit_remove(struct upstream *upstream, struct upstream_call *call);
-void limit_pump(struct upstream *upstream);            /* sends what may go */
+void limit_pump(struct upstream *upstream); /* sends what may go */
 void limit_learn(struct upstream *upstream, enum http_outcome outcome, int64_t elapsed_ms);
-void limit_slow_start(struct upstream *upstream);      /* the breaker has closed, or a pause is over */
+void limit_slow_start(struct upstream *upstream); /* the breaker has closed, or a pause is over */
 
 /* ---- upstream_token.c ---- */
 bool token_valid(const struct upstream *upstream);

@@ -32,7 +32,8 @@ static void put_form(struct text *body, const char *key, const char *value)
 {
     text_printf(body, "%s%s=", body->length > 0 ? "&" : "", key);
     for (const unsigned char *c = (const unsigned char *)value; *c != '\0'; c++) {
-        if ((*c >= '0' && *c <= '9') || (*c >= 'A' && *c <= 'Z') || (*c >= 'a' && *c <= 'z') || strchr("-._~", *c))
+        if ((*c >= '0' && *c <= '9') || (*c >= 'A' && *c <= 'Z') || (*c >= 'a' && *c <= 'z') ||
+            strchr("-._~", *c))
             text_putc(body, (char)*c);
         else
             text_printf(body, "%%%02X", *c);
@@ -94,8 +95,10 @@ static bool keep(struct upstream *upstream, const struct http_op *op)
     double seconds = json_number_value(expires_in);
     bool kept = false;
 
-    if (value && value[0] != '\0' && strlen(value) <= TOKEN_MAX_BYTES && json_is_number(expires_in) && seconds > 0 &&
-        strspn(value, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~+/=") == strlen(value)) {
+    if (value && value[0] != '\0' && strlen(value) <= TOKEN_MAX_BYTES && json_is_number(expires_in) &&
+        seconds > 0 &&
+        strspn(value, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~+/=") ==
+            strlen(value)) {
         char *text = NULL;
         if (asprintf(&text, "%s %s", scheme, value) > 0) {
             token_forget(upstream, token->serial);

@@ -94,9 +94,6 @@ static enum err open_upstreams(struct worker *worker, upstream_state_fn *on_upst
         .store = worker->store,
         .redis_prefix = settings->redis_prefix,
         .retry_max_delay_ms = settings->retry_max_delay_ms,
-        .breaker_failures = settings->breaker_failures,
-        .breaker_open_for_ms = settings->breaker_open_for_ms,
-        .breaker_max_open_for_ms = settings->breaker_max_open_for_ms,
         .on_state = on_upstream,
         .context = worker,
     };
@@ -178,6 +175,7 @@ void worker_close(struct worker *worker)
 {
     loop_timer_stop(&worker->tick);
     loop_timer_stop(&worker->drain_timer);
+    loop_timer_stop(&worker->exit_timer);
     loop_timer_stop(&worker->open_timer);
     loop_signal_free(worker->signals[0]);
     loop_signal_free(worker->signals[1]);

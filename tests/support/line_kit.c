@@ -10,7 +10,8 @@
 
 const char line_kit_seat[] =
     "{\"schema\":\"fulfillment.order/1\",\"action\":\"fulfill\",\"order_number\":\"EDX-1\","
-    "\"date_placed\":\"2026-01-02T03:04:05Z\",\"user\":{\"username\":\"honor\",\"email\":\"honor@example.com\"},"
+    "\"date_placed\":\"2026-01-02T03:04:05Z\",\"user\":{\"username\":\"honor\",\"email\":\"honor@example."
+    "com\"},"
     "\"tracking\":{\"ga_client_id\":\"G1\",\"lms_ip\":\"127.0.0.1\"},"
     "\"lines\":[{\"id\":11,\"product_class\":\"Seat\",\"sku\":\"8CF08E5\",\"quantity\":1,"
     "\"attributes\":{\"course_key\":\"course-v1:edX+DemoX+2026\",\"certificate_type\":\"verified\","
@@ -19,7 +20,8 @@ const char line_kit_seat[] =
 const char line_kit_seat_refund[] =
     "{\"schema\":\"fulfillment.order/1\",\"action\":\"refund\",\"refund_number\":\"R-1\",\"total\":\"10.00\","
     "\"order_number\":\"EDX-1\",\"user\":{\"username\":\"honor\"},"
-    "\"lines\":[{\"id\":11,\"product_class\":\"Seat\",\"attributes\":{\"course_key\":\"course-v1:edX+DemoX+2026\","
+    "\"lines\":[{\"id\":11,\"product_class\":\"Seat\",\"attributes\":{\"course_key\":\"course-v1:edX+DemoX+"
+    "2026\","
     "\"certificate_type\":\"verified\"}}]}";
 
 const char line_kit_entitlement[] =
@@ -87,9 +89,6 @@ void line_kit_open(struct line_kit *kit, const char *settings_text, struct store
         .store = store,
         .redis_prefix = "fulfillment:",
         .retry_max_delay_ms = kit->settings->retry_max_delay_ms,
-        .breaker_failures = kit->settings->breaker_failures,
-        .breaker_open_for_ms = kit->settings->breaker_open_for_ms,
-        .breaker_max_open_for_ms = kit->settings->breaker_max_open_for_ms,
     };
     for (size_t i = 0; i < kit->settings->upstream_count; i++) {
         if (!kit->settings->upstreams[i].base_url)

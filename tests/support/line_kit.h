@@ -1,6 +1,6 @@
 /*
- * One line through the real module host and upstreams, on the fake loop and the fake HTTP client: settings and a
- * message in, an outcome out. For the tests of modules, outcomes and upstreams.
+ * One line through the real module host and upstreams, on the fake loop and the fake HTTP client: settings
+ * and a message in, an outcome out. For the tests of modules, outcomes and upstreams.
  */
 #ifndef FULFILLD_TESTS_SUPPORT_LINE_KIT_H
 #define FULFILLD_TESTS_SUPPORT_LINE_KIT_H
@@ -9,7 +9,7 @@
 
 struct line_kit {
     struct loop *loop;
-    struct store *store;           /* NULL: no pool */
+    struct store *store; /* NULL: no pool */
     struct settings *settings;
     struct upstream *upstreams[8];
     size_t upstream_count;
@@ -18,7 +18,7 @@ struct line_kit {
     struct line_outcome outcome;
     struct line_run run;
     bool done;
-    char directory[64];            /* for secrets; removed at the end */
+    char directory[64]; /* for secrets; removed at the end */
 };
 
 /**
@@ -38,8 +38,9 @@ void line_kit_close(struct line_kit *kit);
 /* An [lms] with an API key. */
 #define LINE_KIT_LMS "[lms]\nbase_url = https://lms.example.org\napi_key_file = %DIR%/api_key\n"
 /* One with client credentials only. */
-#define LINE_KIT_LMS_TOKEN \
-    "[lms]\nbase_url = https://lms.example.org\noauth_token_url = https://lms.example.org/oauth2/access_token\n" \
+#define LINE_KIT_LMS_TOKEN                                                                                   \
+    "[lms]\nbase_url = https://lms.example.org\noauth_token_url = "                                          \
+    "https://lms.example.org/oauth2/access_token\n"                                                          \
     "oauth_client_id = worker\noauth_client_secret_file = %DIR%/client_secret\n"
 /* A verified seat. */
 extern const char line_kit_seat[];

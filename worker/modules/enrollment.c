@@ -6,8 +6,8 @@
  * when the POST's answer leaves it open (the table says LOOK_NOW).
  */
 #include "fulfill/module.h"
-#include "worker/modules/request_text.h"
-#include "worker/modules/seat_mode.h"
+#include "request_text.h"
+#include "seat_mode.h"
 
 #include <jansson.h>
 #include <string.h>
@@ -19,7 +19,7 @@ enum finding { FOUND_NOTHING, FOUND_MATCH, FOUND_INACTIVE, FOUND_DIFFERENT, FOUN
 struct state {
     const struct fulfill_host *host;
     int refund;
-    int judged;                   /* a POST has been answered with LOOK_NOW: this is what it came to */
+    int judged; /* a POST has been answered with LOOK_NOW: this is what it came to */
     struct fulfill_result result;
     char message[501];
 };
@@ -57,8 +57,8 @@ static void finish_done(struct state *state, struct fulfill_call *call)
 /* For what cannot be built or started: memory is out. Nothing was sent. */
 static void finish_failed(struct state *state, struct fulfill_call *call)
 {
-    const struct fulfill_answer answer = {.size = sizeof(answer), .transport = FULFILL_HOST_FAILED,
-                                          .body = "", .retry_after_s = -1};
+    const struct fulfill_answer answer = {
+        .size = sizeof(answer), .transport = FULFILL_HOST_FAILED, .body = "", .retry_after_s = -1};
 
     finish_found(state, call, &answer, NULL);
 }
@@ -90,7 +90,8 @@ static enum finding read_enrollment(const struct state *state, const struct fulf
 
 /* ---- writing ---- */
 
-static void add_attribute(struct request_text *body, const char *namespace, const char *name, const char *value)
+static void add_attribute(struct request_text *body, const char *namespace, const char *name,
+                          const char *value)
 {
     if (!value)
         return;
@@ -111,7 +112,8 @@ static void add_attributes(const struct state *state, struct fulfill_call *call,
     request_text_add(body, ",\"enrollment_attributes\":[");
     add_attribute(body, "order", "order_number", host->text(call, FULFILL_ORDER_NUMBER));
     add_attribute(body, "order", "date_placed", host->text(call, FULFILL_DATE_PLACED));
-    add_attribute(body, "credit", "provider_id", is_credit ? seat_attribute(host, call, "credit_provider") : NULL);
+    add_attribute(body, "credit", "provider_id",
+                  is_credit ? seat_attribute(host, call, "credit_provider") : NULL);
     if (!send_sku || strcmp(send_sku, "no") != 0)
         add_attribute(body, "order", "sku", host->text(call, FULFILL_SKU));
     request_text_add(body, "]");
@@ -195,7 +197,8 @@ static void look_up(struct state *state, struct fulfill_call *call)
 
 /* ---- answers ---- */
 
-static void finish_written(struct state *state, struct fulfill_call *call, const struct fulfill_answer *answer)
+static void finish_written(struct state *state, struct fulfill_call *call,
+                           const struct fulfill_answer *answer)
 {
     if (state->refund) {
         finish_found(state, call, answer, NULL);
@@ -287,7 +290,9 @@ static void start(const struct fulfill_host *host, struct fulfill_call *call, in
     struct fulfill_result result;
 
     if (!state || !host->text(call, FULFILL_USERNAME) || !seat_attribute(host, call, "course_key")) {
-        const char *finding = !state ? "nonsense" : !host->text(call, FULFILL_USERNAME) ? "no_user" : "missing_attribute";
+        const char *finding = !state                                ? "nonsense"
+                              : !host->text(call, FULFILL_USERNAME) ? "no_user"
+                                                                    : "missing_attribute";
         host->judge(call, FULFILL_OPERATION_FULFILL, NULL, finding, &result);
         if (state && strcmp(finding, "missing_attribute") == 0)
             result.message = "attributes.course_key is missing";

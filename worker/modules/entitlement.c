@@ -6,8 +6,8 @@
  * entitlements are looked through for this course and order.
  */
 #include "fulfill/module.h"
-#include "worker/modules/request_text.h"
-#include "worker/modules/seat_mode.h"
+#include "request_text.h"
+#include "seat_mode.h"
 
 #include <jansson.h>
 #include <stdio.h>
@@ -23,10 +23,10 @@ struct state {
     const struct fulfill_host *host;
     int refund;
     int page;
-    int judged;                   /* creating was answered with LOOK_NOW: this is what it came to */
+    int judged; /* creating was answered with LOOK_NOW: this is what it came to */
     struct fulfill_result result;
     char message[501];
-    char uuid[UUID_BYTES];        /* of what is being ended */
+    char uuid[UUID_BYTES]; /* of what is being ended */
 };
 
 static void on_created(struct fulfill_call *call, const struct fulfill_answer *answer, void *context);
@@ -48,8 +48,8 @@ static void finish_answer(struct state *state, struct fulfill_call *call, const 
 
 static void finish_failed(struct state *state, struct fulfill_call *call)
 {
-    const struct fulfill_answer answer = {.size = sizeof(answer), .transport = FULFILL_HOST_FAILED,
-                                          .body = "", .retry_after_s = -1};
+    const struct fulfill_answer answer = {
+        .size = sizeof(answer), .transport = FULFILL_HOST_FAILED, .body = "", .retry_after_s = -1};
 
     finish_answer(state, call, &answer);
 }
@@ -78,8 +78,8 @@ static void finish_done(struct state *state, struct fulfill_call *call, const ch
 }
 
 /* The API takes the token only. */
-static int send(struct state *state, struct fulfill_call *call, const char *method, const struct request_text *path,
-                const struct request_text *body, fulfill_answer_fn *done)
+static int send(struct state *state, struct fulfill_call *call, const char *method,
+                const struct request_text *path, const struct request_text *body, fulfill_answer_fn *done)
 {
     static const struct fulfill_header headers[] = {{"Accept", "application/json"},
                                                     {"Content-Type", "application/json"}};
@@ -112,7 +112,8 @@ static void create(struct state *state, struct fulfill_call *call)
     request_text_member(&body, "course_uuid", seat_attribute(host, call, "UUID"));
     request_text_member(&body, "mode", seat_mode(host, call));
     request_text_member(&body, "order_number", host->text(call, FULFILL_ORDER_NUMBER));
-    request_text_add(&body, host->number(call, FULFILL_EMAIL_OPT_IN) ? ",\"email_opt_in\":true}" : ",\"email_opt_in\":false}");
+    request_text_add(&body, host->number(call, FULFILL_EMAIL_OPT_IN) ? ",\"email_opt_in\":true}"
+                                                                     : ",\"email_opt_in\":false}");
     if (send(state, call, "POST", &path, &body, on_created) != 0)
         finish_failed(state, call);
     request_text_free(&path);

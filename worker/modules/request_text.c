@@ -1,7 +1,7 @@
 /*
  * Builds the texts of requests. Decides nothing. Called by the built-in modules.
  */
-#include "worker/modules/request_text.h"
+#include "request_text.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -76,8 +76,7 @@ void request_text_member(struct request_text *text, const char *key, const char 
 
 void request_text_percent(struct request_text *text, const char *value)
 {
-    static const char unreserved[] =
-        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~";
+    static const char unreserved[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~";
     char escape[4];
 
     while (*value != '\0') {

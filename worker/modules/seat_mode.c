@@ -1,7 +1,7 @@
 /*
  * Derives the mode that is bought from the product's attributes. Called by enrollment and entitlement.
  */
-#include "worker/modules/seat_mode.h"
+#include "seat_mode.h"
 
 #include <string.h>
 

@@ -8,6 +8,7 @@
 const char *seat_mode(const struct fulfill_host *host, const struct fulfill_call *call);
 
 /** The attribute, or NULL when it is absent, no string, or empty. */
-const char *seat_attribute(const struct fulfill_host *host, const struct fulfill_call *call, const char *name);
+const char *seat_attribute(const struct fulfill_host *host, const struct fulfill_call *call,
+                           const char *name);
 
 #endif

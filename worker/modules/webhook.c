@@ -1,12 +1,12 @@
 /*
  * Any product by configuration alone: sends the line as JSON to a URL of its own. Decides what is sent and,
- * where its section lists statuses, which of them count as done, retry or final; every other answer means what
- * the host's table says. Its keys: docs/modules.md.
+ * where its section lists statuses, which of them count as done, retry or final; every other answer means
+ * what the host's table says. Its keys: docs/modules.md.
  *
  * A receiver may answer 202 with a place to ask (poll = yes): it is asked until it has finished.
  */
 #include "fulfill/module.h"
-#include "worker/modules/request_text.h"
+#include "request_text.h"
 
 #include <jansson.h>
 #include <stdio.h>
@@ -90,7 +90,8 @@ static void build_body(const struct state *state, struct fulfill_call *call, str
     add_raw(body, "line", host->text(call, FULFILL_LINE_JSON));
     add_raw(body, "result", host->text(call, FULFILL_RESULT_JSON));
     request_text_member(body, "idempotency_key", host->text(call, FULFILL_IDEMPOTENCY_KEY));
-    request_text_add(body, host->number(call, FULFILL_LOOK_FIRST) ? ",\"repeated\":true}" : ",\"repeated\":false}");
+    request_text_add(body,
+                     host->number(call, FULFILL_LOOK_FIRST) ? ",\"repeated\":true}" : ",\"repeated\":false}");
 }
 
 /* t=SECONDS,v1=HMAC of "SECONDS.BODY": the receiver checks that the body is ours and fresh. */
@@ -120,8 +121,8 @@ static int sign(const struct state *state, struct fulfill_call *call, const stru
 /* ---- sending ---- */
 
 /* header.NAME = value, and header_file.NAME = path of a file with the value. */
-static size_t add_own_headers(const struct state *state, struct fulfill_call *call, struct fulfill_header *headers,
-                              size_t count)
+static size_t add_own_headers(const struct state *state, struct fulfill_call *call,
+                              struct fulfill_header *headers, size_t count)
 {
     const char *key, *value;
 
@@ -145,9 +146,10 @@ static int send(struct state *state, struct fulfill_call *call, const char *meth
         if (sign(state, call, body, signature) != 0)
             return -1;
         headers[count++] = (struct fulfill_header){"Content-Type", "application/json"};
-        headers[count++] = (struct fulfill_header){"Idempotency-Key",
-                                                   state->host->text(call, FULFILL_IDEMPOTENCY_KEY)};
-        headers[count++] = (struct fulfill_header){"X-Fulfillment-Signature", signature[0] ? signature : NULL};
+        headers[count++] =
+            (struct fulfill_header){"Idempotency-Key", state->host->text(call, FULFILL_IDEMPOTENCY_KEY)};
+        headers[count++] =
+            (struct fulfill_header){"X-Fulfillment-Signature", signature[0] ? signature : NULL};
     }
     count = add_own_headers(state, call, headers, count);
     const struct fulfill_request request = {
@@ -184,7 +186,8 @@ static void start(const struct fulfill_host *host, struct fulfill_call *call, in
     }
     build_body(state, call, &body);
     if (body.failed || send(state, call, method, path, &body, on_answer) != 0)
-        finish_misconfigured(state, call, "the request cannot be built: see method, path and headers of its section");
+        finish_misconfigured(state, call,
+                             "the request cannot be built: see method, path and headers of its section");
     request_text_free(&body);
 }
 
@@ -230,7 +233,8 @@ static void finish_done(struct state *state, struct fulfill_call *call, const st
 }
 
 /* Done, retry or final, as the section's lists say; else as the host's table says. */
-static void finish_by_status(struct state *state, struct fulfill_call *call, const struct fulfill_answer *answer)
+static void finish_by_status(struct state *state, struct fulfill_call *call,
+                             const struct fulfill_answer *answer)
 {
     if (answer->transport != FULFILL_ANSWERED)
         finish_found(state, call, answer, NULL);
