@@ -9,7 +9,7 @@
 
 #include <stdio.h>
 
-enum { ORDERS = 6, LINES = 3, MAX_COPIES = 400, MAX_RUNS = 64, STEPS = 400, ROUNDS = 60, DRAIN_STEPS = 60000 };
+enum { ORDERS = 6, LINES = 3, MAX_COPIES = 400, MAX_RUNS = 64, STEPS = 400, ROUNDS = 60, DRAIN_STEPS = 1000000, STORY_BYTES = 32768 };
 
 enum place { GONE, QUEUED, HELD }; /* in the broker; unacked at a worker */
 
@@ -19,6 +19,7 @@ struct copy {
     struct copy_facts facts;
     char message_id[24];
     char finished[256];
+    int64_t not_before_ms;  /* in a retry queue until then */
 };
 
 enum { NO_COPY = -1 };
@@ -28,6 +29,7 @@ struct run {
     bool dead;              /* its process is gone; its lease is not, yet */
     size_t order;
     int copy;               /* what it holds unacked */
+    char message_id[24];
     struct seen seen;
 };
 
@@ -37,10 +39,11 @@ struct truth {
     int64_t last_fence, last_generation, last_attempts;
     int words;
     bool flushed;           /* Redis has forgotten it at least once */
-    bool stripped;
     int dead_copies;        /* in the dead queue */
     int64_t dead_generation;
     bool done;
+    char story[STORY_BYTES]; /* what befell it, for a failure */
+    size_t story_length;
 };
 
 static struct {
@@ -64,6 +67,21 @@ static bool chance(uint32_t percent)
     return !world.calm && roll(100) < percent;
 }
 
+static void note(size_t order, const char *format, ...) __attribute__((format(printf, 2, 3)));
+static void note(size_t order, const char *format, ...)
+{
+    struct truth *truth = &world.orders[order];
+    size_t room = sizeof(truth->story) - truth->story_length;
+    va_list args;
+    int length;
+
+    va_start(args, format);
+    length = vsnprintf(truth->story + truth->story_length, room, format, args);
+    va_end(args);
+    if (length > 0 && (size_t)length < room)
+        truth->story_length += (size_t)length;
+}
+
 static struct copy *new_copy(size_t order, const char *message_id, struct copy_facts facts)
 {
     for (size_t i = 0; i < MAX_COPIES; i++) {
@@ -71,7 +89,7 @@ static struct copy *new_copy(size_t order, const char *message_id, struct copy_f
 
         if (copy->place != GONE)
             continue;
-        *copy = (struct copy){QUEUED, order, facts, "", ""};
+        *copy = (struct copy){QUEUED, order, facts, "", "", 0};
         snprintf(copy->message_id, sizeof(copy->message_id), "%s", message_id);
         snprintf(copy->finished, sizeof(copy->finished), "%s", facts.finished ? facts.finished : "");
         return copy;
@@ -104,8 +122,10 @@ static bool publish_step(size_t index, const char *message_id, const char *decis
 
     if (step.kind == 'c')
         return !chance(5);
-    if (chance(5))
+    if (chance(5)) {
+        note(index, "nothing published\n");
         return false;
+    }
     if (step.kind == 'r') {
         new_copy(index, message_id, (struct copy_facts){
             .generation = step.generation, .attempts = step.attempts, .due_ms = step.due_ms, .first_ms = 1,
@@ -115,8 +135,10 @@ static bool publish_step(size_t index, const char *message_id, const char *decis
         if (step.generation > truth->dead_generation)
             truth->dead_generation = step.generation;
     }
-    if (chance(5))
+    if (chance(5)) {
+        note(index, "published, not marked\n");
         return false;
+    }
     assert_int_equal(bench_mark(&truth->item, step.generation, step.attempts, step.waits), OK);
     return !chance(5);
 }
@@ -169,7 +191,8 @@ static void start_run(struct copy *copy, int index, const struct seen *seen)
         if (world.runs[i].active)
             continue;
         copy->place = HELD;
-        world.runs[i] = (struct run){true, false, copy->order, index, *seen};
+        world.runs[i] = (struct run){true, false, copy->order, index, "", *seen};
+        memcpy(world.runs[i].message_id, copy->message_id, sizeof(copy->message_id));
         return;
     }
     fail_msg("too many runs");
@@ -181,20 +204,32 @@ static void deliver(int index)
     struct truth *truth = &world.orders[copy->order];
     struct seen seen;
 
+    if (bench_now_ms() < copy->not_before_ms)
+        return;
     copy->facts.message_id = copy->message_id;
     copy->facts.finished = copy->finished[0] ? copy->finished : NULL;
     seen = bench_claim(&truth->item, copy->facts);
     if (seen.err != OK)
         fail_msg("claim: %s", seen.detail);
+    note(copy->order, "copy %d (%s%s%s gen %lld att %lld due %lld) -> %s gen %lld att %lld waits %lld now %lld\n", index,
+         copy->facts.dead_copy ? "dead " : copy->facts.resubmit ? "resubmit " : "",
+         copy->facts.redelivered ? "again " : "", copy->message_id, (long long)copy->facts.generation,
+         (long long)copy->facts.attempts, (long long)copy->facts.due_ms, bench_verdict_name(seen.result.verdict),
+         (long long)seen.result.generation, (long long)seen.result.attempts, (long long)seen.result.waits,
+         (long long)seen.result.now_ms);
     switch (seen.result.verdict) {
     case CLAIM_RUN:
     case CLAIM_CRASHED:
         check_run(truth, &seen);
         start_run(copy, index, &seen);
         return;
-    case CLAIM_BUSY:
     case CLAIM_EARLY:
+        copy->not_before_ms = seen.result.now_ms + seen.result.wait_ms;
         copy->facts.redelivered = true; /* back through the retry queues */
+        copy->facts.deliveries = 0;
+        return;
+    case CLAIM_BUSY:
+        copy->facts.redelivered = true;
         copy->facts.deliveries = 0;
         return;
     case CLAIM_SOLO:
@@ -220,6 +255,7 @@ static void deliver(int index)
 static void lose_delivery(struct run *run)
 {
     if (run->copy != NO_COPY) {
+        note(run->order, "copy %d is lost and comes again\n", run->copy);
         requeue(&world.copies[run->copy]);
         run->copy = NO_COPY;
     }
@@ -270,13 +306,13 @@ static struct outcome run_lines(struct run *run, char *letters, char *decision, 
 static void end_run(struct run *run)
 {
     struct truth *truth = &world.orders[run->order];
-    char letters[LINES + 1], decision[400], message_id[24];
+    char letters[LINES + 1], decision[400];
     struct outcome outcome = run_lines(run, letters, decision, sizeof(decision));
     enum err err;
 
-    snprintf(message_id, sizeof(message_id), "%s", run->copy == NO_COPY ? "m-lost" : world.copies[run->copy].message_id);
-    outcome.message_id = message_id;
+    outcome.message_id = run->message_id;
     err = bench_record(&truth->item, &run->seen, outcome);
+    note(run->order, "record %s: %s\n", decision, err_name(err));
     run->active = false;
     if (err == ERR_FENCED) {
         assert_true(truth->flushed); /* its holder lives, so only a flush can have lost the lease */
@@ -287,7 +323,7 @@ static void end_run(struct run *run)
     for (size_t i = 0; i < LINES; i++)
         truth->finished[i] = truth->finished[i] || letters[i] == 'c';
     truth->done = truth->done || outcome.state == RECORD_DONE;
-    if (chance(8) || !publish_step(run->order, message_id, decision))
+    if (chance(8) || !publish_step(run->order, run->message_id, decision))
         lose_delivery(run);
     else if (run->copy != NO_COPY)
         world.copies[run->copy].place = GONE;
@@ -348,7 +384,7 @@ static void strip(struct copy *copy)
 {
     if (copy->facts.dead_copy || copy->facts.resubmit)
         return;
-    world.orders[copy->order].stripped = true;
+    note(copy->order, "copy %d is stripped\n", (int)(copy - world.copies));
     copy->facts = (struct copy_facts){.solo = copy->facts.solo};
     copy->finished[0] = '\0';
 }
@@ -440,7 +476,10 @@ static void play(uint64_t seed, bool may_flush, bool may_strip)
         for (size_t line = 0; line < LINES; line++)
             all = all && truth->finished[line];
         if (!truth->done && !(all && truth->flushed) && truth->dead_copies == 0)
+        {
+            print_message("%s", truth->story);
             fail_msg("seed %llu lost order %zu", (unsigned long long)seed, i);
+        }
     }
 }
 

@@ -199,6 +199,11 @@ static const char *const verdict_names[] = {
     [CLAIM_IGNORED] = "IGNORED", [CLAIM_SOLO] = "SOLO",     [CLAIM_CRASHED] = "CRASHED",
 };
 
+const char *bench_verdict_name(enum claim_verdict verdict)
+{
+    return verdict_names[verdict];
+}
+
 struct seen bench_expect(const struct item *item, struct copy_facts copy, enum claim_verdict verdict)
 {
     struct seen seen = bench_claim(item, copy);

@@ -53,6 +53,7 @@ struct item *bench_item(struct item *item, const char *number, enum order_action
 struct seen bench_claim(const struct item *item, struct copy_facts copy);
 /* The same, and it must succeed with this verdict. */
 struct seen bench_expect(const struct item *item, struct copy_facts copy, enum claim_verdict verdict);
+const char *bench_verdict_name(enum claim_verdict verdict); /* "RUN" … */
 enum err bench_renew(const struct item *item, int64_t fence);
 enum err bench_release(const struct item *item, int64_t fence);
 enum err bench_mark(const struct item *item, int64_t generation, int64_t attempts, int64_t waits);

@@ -26,7 +26,7 @@ local SUSPECT_CRASHES, FATAL_CRASHES, SUSPECT_DELIVERIES = 3, 6, 10
 
 -- Numbers beyond 10^14 must not become 1e+14.
 local function text(number)
-    return string.format('%.0f', number)
+    return number == 0 and '0' or string.format('%.0f', number)
 end
 
 local time = redis.call('TIME')
@@ -45,7 +45,8 @@ for i = 1, #stored, 2 do
 end
 
 local ITEM_FIELDS = {'state', 'gen', 'att', 'waits', 'due', 'first', 'crashes', 'doubtful', 'marked', 'maybe',
-                     'start_id', 'start_gen', 'start_seq', 'mid', 'ignored_id', 'ignored_gen', 'ignored_seq'}
+                     'start_id', 'start_gen', 'start_seq', 'mid', 'lines_gen', 'ignored_id', 'ignored_gen',
+                     'ignored_seq'}
 local item = {}
 stored = redis.pcall('HMGET', item_key, unpack(ITEM_FIELDS))
 if stored.err then
@@ -80,6 +81,13 @@ end
 local function set_item(field, value)
     item[field] = value
     item_changes[field] = value
+end
+
+-- What is not stored is 0.
+local function keep(field, value)
+    if (item[field] or '0') ~= value then
+        set_item(field, value)
+    end
 end
 
 local function write(key, changes)
@@ -190,17 +198,15 @@ local started = false
 local function finish(verdict, facts, lists)
     -- Of an item that is unknown only a plain copy leaves something behind: itself, waiting.
     if state ~= 'none' then
-        local now_is = {state = state, gen = text(gen), att = text(att), waits = text(waits), due = text(due),
-                        first = text(first), crashes = text(crashes), doubtful = doubtful and '1' or '0',
-                        marked = marked and '1' or '0'}
-        for field, value in pairs(now_is) do
-            if item[field] ~= value then
-                set_item(field, value)
-            end
-        end
-        if next(item_changes) then
-            set_item('updated', text(now))
-        end
+        keep('state', state)
+        keep('gen', text(gen))
+        keep('att', text(att))
+        keep('waits', text(waits))
+        keep('due', text(due))
+        keep('first', text(first))
+        keep('crashes', text(crashes))
+        keep('doubtful', doubtful and '1' or '0')
+        keep('marked', marked and '1' or '0')
     end
     write(order_key, order_changes)
     write(item_key, item_changes)
@@ -281,10 +287,6 @@ local function adopt(generation)
     gen, att, due = generation, copy.attempts, copy.due
     state, marked, doubtful = 'wait', true, doubtful or has_past or exists
     set_item('mid', message_id)
-    if not exists then
-        set_item('start_id', '')
-        set_item('start_gen', '0')
-    end
 end
 
 -- Whether the copy is ahead of what is stored, the same step, or an older one. One header may be missing.
@@ -381,7 +383,7 @@ if not plain then
         gen = copy.generation > 0 and copy.generation + 1 or 1
     end
     for _, id in ipairs(ids) do
-        doubtful = doubtful or (not refund and order['maybe:' .. id] ~= nil)
+        doubtful = doubtful or (not refund and (order['maybe:' .. id] or '') ~= '')
     end
     att, waits, due, first, crashes, marked = 0, 0, 0, 0, 0, false
     started = true
@@ -406,6 +408,9 @@ local run_doubtful = doubtful
 for _, id in ipairs(ids) do
     local value = order[line_prefix .. id]
     local maybe = order['maybe:' .. id]
+    if maybe == '' then
+        maybe = nil
+    end
     if value ~= '' then
         table.insert(lists.finished, id)
         table.insert(lists.finished, string.sub(value, 2))
@@ -431,7 +436,8 @@ for _, id in ipairs(ids) do
     end
 end
 
-if redis.call('PTTL', order_key) > 0 then
+if order.ending == '1' then
+    set_order('ending', '0')
     redis.call('PERSIST', order_key)
     for field in pairs(order) do
         if string.sub(field, 1, 5) == 'item:' then
@@ -440,13 +446,12 @@ if redis.call('PTTL', order_key) > 0 then
     end
 end
 
-local record = redis.call('HMGET', item_key, 'lines', 'lines_gen')
 local reply = finish((solo and crashes >= FATAL_CRASHES) and 'CRASHED' or 'RUN', {
     fence = fence,
     others_finished = others_finished(),
     order_unknown = refund and nothing_known,
-    lines = record[1],
-    lines_current = tonumber(record[2] or '') == gen,
+    lines = exists and redis.call('HGET', item_key, 'lines'),
+    lines_current = count_of('lines_gen') == gen,
 }, lists)
 reply[8] = run_doubtful and 1 or 0
 return reply

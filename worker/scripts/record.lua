@@ -22,7 +22,7 @@ end
 for i = 1, #stored, 2 do
     order[stored[i]] = stored[i + 1]
 end
-local item = redis.pcall('HMGET', item_key, 'state', 'gen', 'att')
+local item = redis.pcall('HMGET', item_key, 'state', 'gen', 'att', 'lines_gen')
 if item.err then
     return redis.error_reply('WRONGTYPE ' .. item_key .. ' is not ours: ' .. item.err)
 end
@@ -40,7 +40,7 @@ end
 
 -- ---- the order ----
 
-local set, gone = {}, {}
+local set = {}
 local function set_order(field, value)
     order[field] = value
     set[#set + 1] = field
@@ -48,13 +48,6 @@ local function set_order(field, value)
     if #set >= 1000 then -- well below what unpack() can bear
         redis.call('HSET', order_key, unpack(set))
         set = {}
-    end
-end
-
-local function drop_order(field)
-    if order[field] then
-        order[field] = nil
-        gone[#gone + 1] = field
     end
 end
 
@@ -69,7 +62,9 @@ for i = 1, line_count do
     if not refund then
         -- A line that a refund overtook keeps its doubt: the refund has to look.
         if finished == 'C' or (finished == '' and not maybe) then
-            drop_order(doubt)
+            if (order[doubt] or '') ~= '' then
+                set_order(doubt, '')
+            end
         elseif finished == '' then
             set_order(doubt, item_id)
         end
@@ -82,29 +77,20 @@ set_order('item:' .. item_id, refund and ('refund ' .. refund_number) or 'fulfil
 set_order('fence', fence)
 set_order('seq', string.format('%.0f', math.max(tonumber(order.seq or '') or 0, tonumber(fence) + 1)))
 set_order('lease_until', '0')
-if #set > 0 then
-    redis.call('HSET', order_key, unpack(set))
-end
-for _, field in ipairs(gone) do
-    redis.call('HDEL', order_key, field)
-end
 
 -- ---- the item ----
 
-local time = redis.call('TIME')
-local now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
 redis.call('HSET', item_key, 'state', state, 'gen', ARGV[6], 'att', ARGV[7], 'waits', ARGV[8], 'first', ARGV[9],
            'due', state == 'wait' and ARGV[10] or '0', 'crashes', '0', 'doubtful', '0', 'marked', '0',
-           'maybe', maybe and '1' or '0', 'lines', ARGV[14], 'lines_gen', ARGV[6], 'decision', ARGV[15],
-           'updated', string.format('%.0f', now))
+           'maybe', maybe and '1' or '0', 'lines', ARGV[14], 'lines_gen', ARGV[6], 'decision', ARGV[15])
 if not item[1] then
     redis.call('HSET', item_key, 'mid', ARGV[11], 'start_id', ARGV[12], 'start_gen', ARGV[13],
                'start_seq', ARGV[12] ~= '' and fence or '0')
 end
-if state == 'done' then
-    redis.call('HDEL', item_key, 'msg')
-else
+if state ~= 'done' then
     redis.call('HSET', item_key, 'msg', ARGV[16])
+elseif item[4] then
+    redis.call('HDEL', item_key, 'msg') -- of an earlier record
 end
 
 -- ---- how long all of it is kept ----
@@ -116,7 +102,13 @@ for field, value in pairs(order) do
         break
     end
 end
-local was_ending = redis.call('PTTL', order_key) > 0
+local was_ending = order.ending == '1'
+if complete ~= was_ending then
+    set_order('ending', complete and '1' or '0')
+end
+if #set > 0 then
+    redis.call('HSET', order_key, unpack(set))
+end
 if complete or was_ending then
     for field in pairs(order) do
         if string.sub(field, 1, 5) == 'item:' then
