@@ -8,6 +8,22 @@
 #include <jansson.h>
 #include <string.h>
 
+/* Places in the array, in the order in which decision_encode() writes them. */
+enum fact {
+    FACT_EVENT_ID,
+    FACT_EVENT_KEY,
+    FACT_COPY,
+    FACT_GENERATION,
+    FACT_ATTEMPTS,
+    FACT_WAITS,
+    FACT_FIRST,
+    FACT_DUE,
+    FACT_FINISHED,
+    FACT_REASON,
+    FACT_DETAIL
+};
+enum { FACT_COUNT = FACT_DETAIL + 1 };
+
 char *decision_encode(const struct decision *decision)
 {
     AUTO_FREE char *head = NULL;
@@ -31,42 +47,45 @@ char *decision_encode(const struct decision *decision)
     return text;
 }
 
-static bool copy_text(const char *text, char **ret_copy)
+/* Texts and numbers of the array; a missing or null one is NULL or 0. */
+static bool take_text(const json_t *facts, size_t index, char **ret_text)
 {
-    *ret_copy = text ? strdup(text) : NULL;
-    return !text || *ret_copy;
+    const char *text = json_string_value(json_array_get(facts, index));
+
+    *ret_text = text ? strdup(text) : NULL;
+    return !text || *ret_text;
+}
+
+static int64_t take_number(const json_t *facts, size_t index)
+{
+    return json_integer_value(json_array_get(facts, index));
 }
 
 enum err decision_decode(const char *text, struct decision *ret_decision)
 {
     const char *event = strchr(text, '\n');
-    const char *event_id, *event_key, *finished, *reason, *detail;
-    json_int_t generation, attempts, waits, first_ms, due_ms;
+    json_t *facts = event ? json_loadb(text, (size_t)(event - text), 0, NULL) : NULL;
     struct decision decision = {0};
+    int64_t copy = take_number(facts, FACT_COPY);
     bool copied;
-    json_t *facts;
-    int copy;
 
-    if (!event)
-        return ERR_MALFORMED;
-    facts = json_loadb(text, (size_t)(event - text), 0, NULL);
-    if (!facts || json_unpack(facts, "[s?s?iIIIIIs?s?s?!]", &event_id, &event_key, &copy, &generation, &attempts,
-                              &waits, &first_ms, &due_ms, &finished, &reason, &detail) != 0 ||
-        copy < COPY_NONE || copy > COPY_DEAD) {
+    if (json_array_size(facts) != FACT_COUNT || copy < COPY_NONE || copy > COPY_DEAD) {
         json_decref(facts);
         return ERR_MALFORMED;
     }
     decision.copy = (enum copy_kind)copy;
-    decision.generation = generation;
-    decision.attempts = attempts;
-    decision.waits = waits;
-    decision.first_ms = first_ms;
-    decision.due_ms = due_ms;
-    copied = copy_text(event_id, &decision.event_id) && copy_text(event_key, &decision.event_key) &&
-             copy_text(event_id ? event + 1 : NULL, &decision.event_json) &&
-             copy_text(finished, &decision.finished) && copy_text(reason, &decision.reason) &&
-             copy_text(detail, &decision.detail);
+    decision.generation = take_number(facts, FACT_GENERATION);
+    decision.attempts = take_number(facts, FACT_ATTEMPTS);
+    decision.waits = take_number(facts, FACT_WAITS);
+    decision.first_ms = take_number(facts, FACT_FIRST);
+    decision.due_ms = take_number(facts, FACT_DUE);
+    copied = take_text(facts, FACT_EVENT_ID, &decision.event_id) &&
+             take_text(facts, FACT_EVENT_KEY, &decision.event_key) &&
+             take_text(facts, FACT_FINISHED, &decision.finished) &&
+             take_text(facts, FACT_REASON, &decision.reason) && take_text(facts, FACT_DETAIL, &decision.detail);
     json_decref(facts);
+    if (copied && decision.event_id)
+        copied = (decision.event_json = strdup(event + 1)) != NULL;
     if (!copied) {
         decision_fini(&decision);
         return ERR_NOMEM;

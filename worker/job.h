@@ -43,6 +43,7 @@ struct job_publish {
     char *body;                  /* owned; NULL = the message's own */
     size_t body_length;
     struct headers *headers;     /* owned */
+    int64_t sent_ms;             /* monotonic */
     bool confirmed;
     bool is_copy;                /* carries the order on (retry, dead, solo): to be marked */
 };

@@ -6,6 +6,7 @@
 #include "worker/pipeline.h"
 
 #include "common/log.h"
+#include "worker/metric_rows.h"
 #include "worker/worker.h"
 
 #include <assert.h>
@@ -105,6 +106,7 @@ static void on_advance(struct loop_task *task)
         return;
     }
     if (unclaimed(job) && !broker_delivery_valid(worker->broker, job->delivery)) {
+        metrics_add(METRIC_deliveries_total, METRIC_deliveries_total_void, 1);
         set_stage(job, STAGE_DONE);
         job_retire(job);
         return;

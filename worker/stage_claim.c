@@ -4,6 +4,7 @@
  */
 #include "common/log.h"
 #include "worker/event.h"
+#include "worker/metric_rows.h"
 #include "worker/pipeline.h"
 #include "worker/publishing.h"
 #include "worker/worker.h"
@@ -153,8 +154,11 @@ static enum err add_stored(struct job *job, const struct claim_result *result, b
     if (!result->decision)
         return OK;
     err = decision_decode(result->decision, &job->decision);
-    if (err == ERR_MALFORMED)
-        return OK; /* written by another version: there is nothing to repeat */
+    if (err == ERR_MALFORMED) { /* written by another version: there is nothing to repeat */
+        log_error("order.decision_unreadable", "what Redis stored of this order cannot be repeated",
+                  LOG_STR("order", job->order->number));
+        return OK;
+    }
     if (err != OK)
         return err;
     if (!copy_too)
@@ -179,6 +183,7 @@ static enum err add_ignored(struct job *job, const struct claim_result *result)
         .traceparent = job->traceparent,
     };
 
+    metrics_add(METRIC_orders_settled_total, METRIC_orders_settled_total_ignored, 1);
     log_info("order.ignored", "a requeue was not needed: the order is complete, waiting or running",
              LOG_STR("order", job->order->number));
     return publishing_add_event(job, &facts);
@@ -201,6 +206,7 @@ static enum err add_requeued(struct job *job, const struct claim_result *result)
         .lines = job->lines,
     };
 
+    metrics_add(METRIC_orders_settled_total, METRIC_orders_settled_total_requeued, 1);
     return publishing_add_event(job, &facts);
 }
 

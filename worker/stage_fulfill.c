@@ -3,6 +3,7 @@
  * outcome. Which module and what an answer means is module_host's and the modules' affair.
  */
 #include "common/log.h"
+#include "worker/metric_rows.h"
 #include "worker/pipeline.h"
 #include "worker/worker.h"
 
@@ -44,6 +45,7 @@ static void start_line(struct job *job, size_t index)
         .timeout_ms = LINE_TIMEOUT_MS,
     };
     job->running_lines++;
+    metrics_add(METRIC_lines_total, 0, 1);
     line_run_start(job->worker->modules, run, on_line_done);
 }
 

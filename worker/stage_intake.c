@@ -5,6 +5,7 @@
 #include "common/log.h"
 #include "worker/copy_headers.h"
 #include "worker/event.h"
+#include "worker/metric_rows.h"
 #include "worker/pipeline.h"
 #include "worker/publishing.h"
 #include "worker/worker.h"
@@ -39,6 +40,8 @@ static enum err refuse(struct job *job, const char *order_number, const struct f
         .detail = why->detail,
     };
 
+    metrics_add(METRIC_deliveries_total, METRIC_deliveries_total_invalid, 1);
+    metrics_add(METRIC_orders_settled_total, METRIC_orders_settled_total_invalid, 1);
     log_warning("order.invalid", "a message is not a valid order and goes to the dead queue",
                 LOG_STR("order", order_number), LOG_STR("why", why->detail));
     if (order_number[0] && publishing_add_event(job, &facts) != OK)

@@ -3,6 +3,7 @@
  * What was not confirmed is sent again when the link is back; consumers tell repeats by their message id.
  */
 #include "common/log.h"
+#include "worker/metric_rows.h"
 #include "worker/pipeline.h"
 #include "worker/worker.h"
 
@@ -30,6 +31,7 @@ static void on_published(struct publish_op *op, const struct fault *fault)
     struct job *job = publish->job;
 
     job->publish_pending--;
+    metrics_observe_ms(METRIC_publish_confirm_seconds, 0, loop_now_ms(job->worker->loop) - publish->sent_ms);
     if (fault->code == OK)
         publish->confirmed = true;
     else
@@ -60,6 +62,7 @@ static void publish_one(struct job *job, struct job_publish *publish)
     if (publish->is_copy)
         publication.content_type = job->message.content_type;
     job->publish_pending++;
+    publish->sent_ms = loop_now_ms(job->worker->loop);
     broker_publish(job->worker->broker, &publish->op, &publication, CONFIRM_TIMEOUT_MS, on_published);
 }
 

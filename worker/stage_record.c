@@ -5,6 +5,7 @@
  */
 #include "common/log.h"
 #include "worker/event.h"
+#include "worker/metric_rows.h"
 #include "worker/pipeline.h"
 #include "worker/publishing.h"
 #include "worker/worker.h"
@@ -140,6 +141,19 @@ static enum err describe(struct job *job)
     return err;
 }
 
+static void count_outcome(const struct job *job)
+{
+    static const size_t outcomes[] = {
+        [ITEM_COMPLETE] = METRIC_orders_settled_total_complete,
+        [ITEM_RETRY] = METRIC_orders_settled_total_retrying,
+        [ITEM_DEAD] = METRIC_orders_settled_total_dead,
+    };
+
+    if (job->decision.event_id)
+        metrics_add(METRIC_orders_settled_total, outcomes[job->retry.verdict], 1);
+    metrics_add(METRIC_attempts_total, 0, job->retry.attempts - job->claim.attempts);
+}
+
 static void log_outcome(const struct job *job)
 {
     const struct line_outcome *line = first_failed(job);
@@ -180,6 +194,7 @@ static void on_recorded(struct ledger_op *op, const struct fault *fault)
     }
     job->claim.held = false;
     loop_timer_stop(&job->renew_timer);
+    count_outcome(job);
     log_outcome(job);
     if (publishing_add_decision(job, &job->decision) != OK)
         job_advance(job, STEP_FAULT, &nomem);

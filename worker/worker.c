@@ -102,13 +102,31 @@ static void on_open_timer(struct loop_timer *timer)
     worker_gate(container_of(timer, struct worker, open_timer));
 }
 
+static void tell_metrics(struct worker *worker)
+{
+    int64_t now_ms = loop_now_ms(worker->loop);
+    int64_t oldest_ms = now_ms;
+    int64_t open_breakers = 0;
+
+    for (const struct job *job = worker->jobs; job; job = job->next)
+        oldest_ms = job->arrived_ms < oldest_ms ? job->arrived_ms : oldest_ms;
+    for (size_t i = 0; i < worker->upstream_count; i++)
+        open_breakers += upstream_breaker(worker->upstreams[i]) != BREAKER_CLOSED;
+    metrics_set(METRIC_jobs_in_flight, 0, (int64_t)worker->job_count);
+    metrics_set(METRIC_unacked_oldest_seconds, 0, now_ms - oldest_ms);
+    metrics_set(METRIC_breaker_open, 0, open_breakers);
+}
+
 static void on_tick(struct loop_timer *timer)
 {
     struct worker *worker = container_of(timer, struct worker, tick);
+    int64_t late_ms = loop_now_ms(worker->loop) - worker->tick_due_ms;
 
+    metrics_set(METRIC_loop_lag_seconds, 0, worker->tick_due_ms && late_ms > 0 ? late_ms : 0);
+    worker->tick_due_ms = loop_now_ms(worker->loop) + TICK_MS;
     loop_timer_start(timer, TICK_MS);
     metrics_beat(loop_now_ms(worker->loop));
-    metrics_set(METRIC_jobs_in_flight, 0, (int64_t)worker->job_count);
+    tell_metrics(worker);
     worker_gate(worker);
     pipeline_wake(worker);
     pipeline_hand_back_held(worker, WORKER_MAX_HOLD_MS);
@@ -116,17 +134,22 @@ static void on_tick(struct loop_timer *timer)
 
 /* ---- links ---- */
 
+static void set_topology_ready(struct worker *worker, bool ready)
+{
+    worker->topology_ready = ready;
+    metrics_set(METRIC_topology_ready, 0, ready);
+}
+
 static void on_topology(struct topology_op *op, const struct fault *fault)
 {
     struct worker *worker = container_of(op, struct worker, topology);
 
     if (fault->code == OK) {
-        worker->topology_ready = true;
+        set_topology_ready(worker, true);
         worker_gate(worker);
     } else if (fault->code == ERR_CONFIG) {
         log_error("topology.refused", "the broker refuses the topology: no work is taken until this is mended",
-                  LOG_STR("why", fault->detail));
-        worker->topology_refused = true; /* tried again with the next connection */
+                  LOG_STR("why", fault->detail)); /* tried again with the next connection */
     }
 }
 
@@ -140,17 +163,20 @@ static void on_broker_link(void *context, enum broker_link link, bool up, const 
 {
     struct worker *worker = context;
     const char *name = link == BROKER_CONSUMING ? "consuming" : "publishing";
+    size_t which = link == BROKER_CONSUMING ? METRIC_link_up_consuming : METRIC_link_up_publishing;
 
-    metrics_set(METRIC_link_up, link == BROKER_CONSUMING ? 0 : 1, up);
+    metrics_set(METRIC_link_up, which, up);
     if (up)
         log_info("broker.up", "connected to RabbitMQ", LOG_STR("link", name));
-    else if (!worker->draining)
+    else if (!worker->draining) {
+        metrics_add(METRIC_link_losses_total, which, 1);
         log_warning("broker.down", "no link to RabbitMQ: no new work is taken until it is back",
                     LOG_STR("link", name), LOG_STR("why", fault->detail));
+    }
     if (link == BROKER_PUBLISHING && up)
         declare_topology(worker);
     else if (link == BROKER_PUBLISHING)
-        worker->topology_ready = false;
+        set_topology_ready(worker, false);
     else if (!up)
         pipeline_link_lost(worker);
     worker_gate(worker);
@@ -161,6 +187,7 @@ static void on_broker_blocked(void *context, bool blocked, const char *reason)
 {
     struct worker *worker = context;
 
+    metrics_set(METRIC_publishing_blocked, 0, blocked);
     if (blocked)
         log_warning("broker.blocked", "RabbitMQ blocks publishers (alarm): no new work is taken",
                     LOG_STR("why", reason));
@@ -174,12 +201,14 @@ static void on_store_state(void *context, bool up, const struct fault *fault)
 {
     struct worker *worker = context;
 
-    metrics_set(METRIC_link_up, 2, up);
+    metrics_set(METRIC_link_up, METRIC_link_up_redis, up);
     if (up)
         log_info("redis.up", "connected to Redis");
-    else if (!worker->draining)
+    else if (!worker->draining) {
+        metrics_add(METRIC_link_losses_total, METRIC_link_losses_total_redis, 1);
         log_warning("redis.down", "no link to Redis: no new work is taken until it is back",
                     LOG_STR("why", fault->detail));
+    }
     if (up)
         worker_check_eviction(worker);
     worker_gate(worker);

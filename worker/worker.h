@@ -38,11 +38,11 @@ struct worker {
     size_t job_count;
 
     bool topology_ready;              /* declared (or checked) since the publishing link came up */
-    bool topology_refused;            /* the broker said no: tried again with the next connection */
     struct store_op eviction_op;      /* CONFIG GET maxmemory-policy, after each connect */
     bool draining;
     bool stopped;
     struct loop_signal *signals[2];
+    int64_t tick_due_ms;              /* when the tick should have run: how late it is is the loop's lag */
     struct loop_timer tick;           /* wakes held jobs, beats, re-checks the gate */
     struct loop_timer drain_timer;    /* drain_timeout: cancel what runs */
     struct loop_timer exit_timer;     /* a little later: leave whatever is left */

@@ -572,10 +572,12 @@ def test_an_expired_token_is_refreshed_once_and_costs_no_attempt(make_daemon, br
 def test_a_wrong_setting_is_named_with_its_line(make_daemon, broker, redis, lms, section, key, value):
     daemon = make_daemon(broker, redis, lms, config={section: {key: value}})
     lines = daemon.config_path.read_text().splitlines()
-    number = next(i for i, text in enumerate(lines, 1) if text == f"{key} = {value}")
+    culprit = f"[{section}]" if section == "wroker" else f"{key} = {value}"
+    number = next(i for i, text in enumerate(lines, 1) if text == culprit)
     done = daemon.command("run")
     assert done.returncode == 2
-    assert str(daemon.config_path) in done.stderr and str(number) in done.stderr and key in done.stderr
+    named = section if section == "wroker" else key
+    assert f"{daemon.config_path}:{number}:" in done.stderr and named in done.stderr
 
 
 def test_the_environment_overrides_the_file(make_daemon, broker, redis, lms):

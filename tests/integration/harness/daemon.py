@@ -103,9 +103,10 @@ class Daemon:
         return self._process.returncode
 
     def worker_pids(self):
-        """The process ids of its worker processes, from /proc."""
-        return [int(pid) for pid in
-                pathlib.Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text().split()]
+        """The process ids of its worker processes, the one for suspects left out, from /proc."""
+        children = pathlib.Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text().split()
+        return [int(pid) for pid in children
+                if b"--solo" not in pathlib.Path(f"/proc/{pid}/cmdline").read_bytes()]
 
     def signal(self, number):
         self._process.signal(number)
