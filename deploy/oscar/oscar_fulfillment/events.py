@@ -116,7 +116,10 @@ def _apply_once(event: StatusEvent, routing_key: str) -> str:
                     answer=Answer.APPLIED,
                 )
         except IntegrityError:
-            return DUPLICATE
+            again = _take_over(event)
+            if again is None:
+                return DUPLICATE
+            row = again
         change = _apply(event)
         if not change.newer and event.lines:
             row.answer = Answer.STALE
@@ -125,6 +128,16 @@ def _apply_once(event: StatusEvent, routing_key: str) -> str:
         if row.answer != Answer.APPLIED or row.detail:
             row.save(update_fields=["answer", "detail"])
         return str(row.answer)
+
+
+def _take_over(event: StatusEvent) -> ProcessedEvent | None:
+    """The inbox row of an event that came before and was only kept: its repeat is applied."""
+    rows = ProcessedEvent.objects.select_for_update().filter(key=_key(event.id.encode()))
+    row = rows.exclude(answer__in=(Answer.APPLIED, Answer.STALE)).first()
+    if row is not None:
+        row.answer, row.detail, row.body = str(Answer.APPLIED), "", ""
+        row.save(update_fields=["answer", "detail", "body"])
+    return row
 
 
 def _apply(event: StatusEvent) -> _Change:

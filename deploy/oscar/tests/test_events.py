@@ -296,6 +296,19 @@ def test_an_unknown_order_is_kept_and_can_be_replayed(shop):
     assert ProcessedEvent.objects.get().answer == "applied"
 
 
+def test_the_repeat_of_an_event_that_was_only_kept_is_applied(shop, monkeypatch):
+    order = shop.order()
+    body = json.dumps(shop.event(order, "complete")).encode()
+    with monkeypatch.context() as patch:
+        patch.setattr(states, "ship", lambda *args: 1 / 0)
+        assert events.handle(body, "order.fulfill.complete") == "failed"
+        assert events.handle(body, "order.fulfill.complete") == "duplicate"
+    assert events.handle(body, "order.fulfill.complete") == "applied"
+    assert events.handle(body, "order.fulfill.complete") == "duplicate"
+    assert statuses_of(order) == ("Complete", ["Complete"])
+    assert ProcessedEvent.objects.get().body == ""
+
+
 def test_an_event_whose_handling_fails_is_kept_and_can_be_replayed(shop, monkeypatch):
     order = shop.order()
     with monkeypatch.context() as patch:

@@ -1,8 +1,11 @@
 import json
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from decimal import Decimal
 
 import pytest
+from django.db import connection
 from django.utils import timezone
 
 from oscar_fulfillment import fulfillment_api
@@ -57,6 +60,27 @@ def test_a_double_click_is_harmless(shop):
     OutboxMessage.objects.update(sent_at=timezone.now())
     assert fulfillment_api.resubmit(order).outcome is Outcome.NOTHING_TO_DO
     assert OutboxMessage.objects.count() == 2
+
+
+@pytest.mark.django_db(transaction=True)
+def test_clicks_at_the_same_moment_publish_once(shop):
+    order = shop.order()
+    shop.tell(order, "dead")
+    sent_long_ago()
+    barrier = threading.Barrier(4)
+
+    def click(_):
+        barrier.wait(20)
+        try:
+            return fulfillment_api.resubmit(order).outcome
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(4) as pool:
+        outcomes = list(pool.map(click, range(4)))
+    assert outcomes.count(Outcome.ACCEPTED) == 1
+    assert outcomes.count(Outcome.NOTHING_TO_DO) == 3
+    assert OutboxMessage.objects.filter(action="resubmit").count() == 1
 
 
 def test_a_complete_order_is_not_resubmitted(shop):

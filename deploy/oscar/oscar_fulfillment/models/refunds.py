@@ -8,6 +8,7 @@ from django.conf import settings
 from django.db import models
 
 from oscar_fulfillment import statuses
+from oscar_fulfillment.reasons import in_words
 
 
 class Refund(models.Model):
@@ -71,6 +72,11 @@ class RefundLine(models.Model):
 
     def __str__(self) -> str:
         return f"{self.refund_id}: line {self.line_id}"
+
+    @property
+    def reason(self) -> str:
+        """Why the revocation failed, in plain words; empty when it did not."""
+        return in_words(self.reason_code, self.reason_message, self.http_status)
 
     def set_reason(self, reason: dict[str, Any] | None) -> None:
         """Stores an event's ``reason``, or clears it."""
