@@ -1,8 +1,8 @@
 /*
- * Opens and closes a broker's two links, hands what arrives on each to the file whose business it is, and tells
- * the ends of operations at a time when nothing of ours is on the stack. What is consumed, settled, published
- * and declared is in broker_consumer.c, broker_settle.c, broker_publish.c and broker_declare.c; connections
- * are broker_wire.c's. Called by the worker, the master and the operators' commands.
+ * Opens and closes a broker's two links, hands what arrives on each to the file whose business it is, and
+ * tells the ends of operations at a time when nothing of ours is on the stack. What is consumed, settled,
+ * published and declared is in broker_consumer.c, broker_settle.c, broker_publish.c and broker_declare.c;
+ * connections are broker_wire.c's. Called by the worker, the master and the operators' commands.
  */
 #include "common/broker.h"
 
@@ -25,15 +25,15 @@ void message_fini(struct message *message)
 
 /* ---- telling the ends of operations ---- */
 
-#define APPEND(broker, list, op) \
-    do { \
-        (op)->next = NULL; \
-        if ((broker)->list##_last) \
-            (broker)->list##_last->next = (op); \
-        else \
-            (broker)->list##_first = (op); \
-        (broker)->list##_last = (op); \
-        loop_task_start(&(broker)->tell_task); \
+#define APPEND(broker, list, op)                                                                             \
+    do {                                                                                                     \
+        (op)->next = NULL;                                                                                   \
+        if ((broker)->list##_last)                                                                           \
+            (broker)->list##_last->next = (op);                                                              \
+        else                                                                                                 \
+            (broker)->list##_first = (op);                                                                   \
+        (broker)->list##_last = (op);                                                                        \
+        loop_task_start(&(broker)->tell_task);                                                               \
     } while (0)
 
 void broker_finish_publish(struct broker *broker, struct publish_op *op, const struct fault *fault)

@@ -15,16 +15,16 @@
 struct broker;
 
 struct broker_options {
-    const char *uris;           /* comma-separated amqp:// or amqps:// */
-    const char *username;       /* NULL = the URI's */
-    const char *password;       /* NULL = the URI's */
-    const char *connection_name; /* shown in the management UI */
+    const char *uris;                                       /* comma-separated amqp:// or amqps:// */
+    const char *username;                                   /* NULL = the URI's */
+    const char *password;                                   /* NULL = the URI's */
+    const char *connection_name;                            /* shown in the management UI */
     const char *tls_ca_file, *tls_cert_file, *tls_key_file; /* NULL = default / none */
     bool tls_verify;
-    int64_t heartbeat_s;        /* asked for; 10 */
-    bool consumes;              /* open the consuming link */
-    bool publishes;             /* open the publishing link */
-    size_t max_output_bytes;    /* of not yet written publishes; above it publishes end with ERR_UNAVAILABLE */
+    int64_t heartbeat_s;     /* asked for; 10 */
+    bool consumes;           /* open the consuming link */
+    bool publishes;          /* open the publishing link */
+    size_t max_output_bytes; /* of not yet written publishes; above it publishes end with ERR_UNAVAILABLE */
 };
 
 /* A delivery by value. Settling one of an older epoch (before a reconnect) is a no-op. */
@@ -34,15 +34,15 @@ struct delivery {
 };
 
 struct message {
-    char *exchange;         /* received only; owned */
+    char *exchange; /* received only; owned */
     char *routing_key;
-    char *message_id;       /* NULL = none */
-    char *content_type;     /* NULL = none */
-    char *body;             /* NUL-terminated beyond its length; owned */
+    char *message_id;   /* NULL = none */
+    char *content_type; /* NULL = none */
+    char *body;         /* NUL-terminated beyond its length; owned */
     size_t body_length;
     struct headers *headers; /* NULL = none */
     bool redelivered;
-    bool too_big;           /* the body was over the consumer's limit: body holds nothing */
+    bool too_big; /* the body was over the consumer's limit: body holds nothing */
 };
 void message_fini(struct message *message);
 
@@ -56,12 +56,13 @@ struct broker_events {
     void (*on_blocked)(void *context, bool blocked, const char *reason);
 };
 
-/** NULL with ret_fault for a bad URI (names it, says what is allowed) or unusable TLS files. Starts connecting. */
+/** NULL with ret_fault for a bad URI (names it, says what is allowed) or unusable TLS files. Starts
+ * connecting. */
 struct broker *broker_open(struct loop *loop, const struct broker_options *options,
                            const struct broker_events *events, void *context, struct fault *ret_fault);
 /**
- * Fails what is pending with ERR_CANCELED, sends the acks that wait, closes both links politely (≤ 1 s), frees
- * itself and its consumers. Of the events only the `done`s follow, on the loop. NULL is fine.
+ * Fails what is pending with ERR_CANCELED, sends the acks that wait, closes both links politely (≤ 1 s),
+ * frees itself and its consumers. Of the events only the `done`s follow, on the loop. NULL is fine.
  */
 void broker_close(struct broker *broker);
 bool broker_up(const struct broker *broker, enum broker_link link);
@@ -79,7 +80,7 @@ typedef void broker_declare_fn(struct broker_declare_op *op, const struct fault 
 struct broker_declare_op {
     broker_declare_fn *done;
     struct broker_declare_op *next;
-    uint32_t message_count;   /* of a queue, after OK */
+    uint32_t message_count; /* of a queue, after OK */
     uint32_t consumer_count;
     /* the broker's: */
     int64_t deadline_ms;
@@ -150,10 +151,10 @@ typedef void publish_done_fn(struct publish_op *op, const struct fault *fault);
 struct publication {
     const char *exchange;
     const char *routing_key;
-    const char *message_id;   /* may be NULL */
-    const char *content_type; /* may be NULL */
-    const struct headers *headers; /* may be NULL; the broker's own (x-death, x-first-death-*, x-delivery-count…)
-                                      are left out always */
+    const char *message_id;        /* may be NULL */
+    const char *content_type;      /* may be NULL */
+    const struct headers *headers; /* may be NULL; the broker's own (x-death, x-first-death-*,
+                                      x-delivery-count…) are left out always */
     const char *body;
     size_t body_length;
 };
@@ -163,7 +164,7 @@ struct publish_op {
     /* the broker's: */
     struct broker *broker;
     struct publish_op *next;
-    uint64_t sequence;   /* of confirms on the current epoch */
+    uint64_t sequence; /* of confirms on the current epoch */
     uint32_t epoch;
     int64_t deadline_ms;
     struct fault fault;
@@ -171,7 +172,8 @@ struct publish_op {
     bool in_flight;
 };
 
-/** Copies everything into the output buffer; `op` stays put until done. ERR_NETWORK when the link is not up. */
+/** Copies everything into the output buffer; `op` stays put until done. ERR_NETWORK when the link is not up.
+ */
 void broker_publish(struct broker *broker, struct publish_op *op, const struct publication *publication,
                     int64_t timeout_ms, publish_done_fn *done);
 static inline bool publish_op_active(const struct publish_op *op)

@@ -10,14 +10,14 @@
 #include <stdint.h>
 
 struct broker_acks {
-    uint8_t *states; /* ring over base..next-1; index is tag & (capacity - 1) */
-    size_t capacity; /* power of two, or 0 */
-    uint64_t base;   /* lowest tag that may be unsettled */
-    uint64_t next;   /* the tag of the next delivery */
-    size_t unsettled; /* delivered and neither done nor requeued */
-    size_t done;      /* done and not yet acked */
+    uint8_t *states;                /* ring over base..next-1; index is tag & (capacity - 1) */
+    size_t capacity;                /* power of two, or 0 */
+    uint64_t base;                  /* lowest tag that may be unsettled */
+    uint64_t next;                  /* the tag of the next delivery */
+    size_t unsettled;               /* delivered and neither done nor requeued */
+    size_t done;                    /* done and not yet acked */
     uint64_t done_first, done_last; /* all `done` ones lie between; valid while done > 0 */
-    bool urgent; /* one of the `done` must not wait for others */
+    bool urgent;                    /* one of the `done` must not wait for others */
 };
 
 typedef void broker_acks_emit_fn(void *context, uint64_t tag, bool multiple);

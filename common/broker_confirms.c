@@ -1,8 +1,8 @@
 /*
  * A ring of publications by confirm number. A returned message does not say its number, only itself: it is
- * found by a fingerprint of where it went and what it was. Two that are alike in all of it are interchangeable:
- * when one is returned and the other taken, the message is in its queue whichever of them is told so.
- * Called by broker_publish.c.
+ * found by a fingerprint of where it went and what it was. Two that are alike in all of it are
+ * interchangeable: when one is returned and the other taken, the message is in its queue whichever of them is
+ * told so. Called by broker_publish.c.
  */
 #include "common/broker_confirms.h"
 
@@ -48,7 +48,8 @@ void broker_confirms_add(struct broker_confirms *confirms, struct publish_op *op
     confirms->next++;
 }
 
-static void settle_one(struct broker_confirms *confirms, uint64_t sequence, broker_confirms_fn *fn, void *context)
+static void settle_one(struct broker_confirms *confirms, uint64_t sequence, broker_confirms_fn *fn,
+                       void *context)
 {
     struct publish_op *op = TAKE(slot_of(confirms, sequence)->op);
 

@@ -12,13 +12,13 @@
 #include <string.h>
 
 /*        state         meaning */
-#define CONSUMER_STATES(X) \
-    X(OFF,         "the link is down, or it is paused") \
-    X(WAITING,     "the queue was not there; asks again when the timer fires") \
-    X(PROBING,     "asked whether the queue is there") \
-    X(SUBSCRIBING, "basic.consume sent") \
-    X(ACTIVE,      "the broker has confirmed it") \
-    X(CANCELING,   "basic.cancel sent")
+#define CONSUMER_STATES(X)                                                                                   \
+    X(OFF, "the link is down, or it is paused")                                                              \
+    X(WAITING, "the queue was not there; asks again when the timer fires")                                   \
+    X(PROBING, "asked whether the queue is there")                                                           \
+    X(SUBSCRIBING, "basic.consume sent")                                                                     \
+    X(ACTIVE, "the broker has confirmed it")                                                                 \
+    X(CANCELING, "basic.cancel sent")
 
 enum consumer_state {
 #define STATE(name, meaning) CONSUMER_##name,
@@ -40,7 +40,7 @@ struct broker_consumer {
     uint32_t subscription; /* counts the basic.consumes, so that answers to an older one are known */
     enum consumer_state state;
     bool paused;
-    bool gone; /* freed by its owner while a probe is out */
+    bool gone;                      /* freed by its owner while a probe is out */
     struct broker_declare_op probe; /* in flight while its `done` is set */
     struct loop_timer retry_timer;
     int64_t retry_ms;

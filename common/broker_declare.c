@@ -1,7 +1,8 @@
 /*
- * Questions on a link's control channel: declare, bind, and "is this queue there?". The broker answers them in
- * order, or closes the channel at the first it refuses and drops those behind it. Decides which answer belongs
- * to which question; the worker's topology.c decides what to ask. Called by broker.c and broker_consumer.c.
+ * Questions on a link's control channel: declare, bind, and "is this queue there?". The broker answers them
+ * in order, or closes the channel at the first it refuses and drops those behind it. Decides which answer
+ * belongs to which question; the worker's topology.c decides what to ask. Called by broker.c and
+ * broker_consumer.c.
  */
 #include "common/broker_buffer.h"
 #include "common/broker_private.h"
@@ -64,8 +65,8 @@ static struct broker_declare_op *take_oldest(struct broker_link_end *end)
 }
 
 /* Sends the question, or ends the op when it cannot be sent. */
-static void ask(struct broker_link_end *end, struct broker_declare_op *op, broker_declare_fn *done, uint32_t method,
-                void *decoded)
+static void ask(struct broker_link_end *end, struct broker_declare_op *op, broker_declare_fn *done,
+                uint32_t method, void *decoded)
 {
     struct fault fault = fault_make(ERR_NETWORK, "not connected to the broker");
 
@@ -90,13 +91,15 @@ static enum err build_table(const struct headers *headers, amqp_pool_t *pool, ui
         return ERR_NOMEM;
     broker_buffer_put_number(*ret_encoded, bytes, 4);
     headers_encode(headers, true, *ret_encoded + 4);
-    return amqp_decode_table((amqp_bytes_t){.len = bytes + 4, .bytes = *ret_encoded}, pool, ret_table, &offset) >= 0
+    return amqp_decode_table((amqp_bytes_t){.len = bytes + 4, .bytes = *ret_encoded}, pool, ret_table,
+                             &offset) >= 0
                ? OK
                : ERR_NOMEM;
 }
 
 static void ask_with_table(struct broker *broker, struct broker_declare_op *op, broker_declare_fn *done,
-                           uint32_t method, void *decoded, amqp_table_t *table, const struct headers *arguments)
+                           uint32_t method, void *decoded, amqp_table_t *table,
+                           const struct headers *arguments)
 {
     AUTO_FREE uint8_t *encoded = NULL;
     struct fault fault = fault_of(ERR_NOMEM);
@@ -112,8 +115,9 @@ static void ask_with_table(struct broker *broker, struct broker_declare_op *op, 
     empty_amqp_pool(&pool);
 }
 
-void broker_declare_exchange(struct broker *broker, struct broker_declare_op *op, const char *name, const char *type,
-                             const struct headers *arguments, bool passive, broker_declare_fn *done)
+void broker_declare_exchange(struct broker *broker, struct broker_declare_op *op, const char *name,
+                             const char *type, const struct headers *arguments, bool passive,
+                             broker_declare_fn *done)
 {
     amqp_exchange_declare_t declare = {
         .exchange = text_bytes_of(name), .type = text_bytes_of(type), .passive = passive, .durable = 1};
@@ -129,11 +133,12 @@ void broker_declare_queue(struct broker *broker, struct broker_declare_op *op, c
     ask_with_table(broker, op, done, AMQP_QUEUE_DECLARE_METHOD, &declare, &declare.arguments, arguments);
 }
 
-void broker_bind_queue(struct broker *broker, struct broker_declare_op *op, const char *queue, const char *exchange,
-                       const char *key, broker_declare_fn *done)
+void broker_bind_queue(struct broker *broker, struct broker_declare_op *op, const char *queue,
+                       const char *exchange, const char *key, broker_declare_fn *done)
 {
-    amqp_queue_bind_t bind = {
-        .queue = text_bytes_of(queue), .exchange = text_bytes_of(exchange), .routing_key = text_bytes_of(key)};
+    amqp_queue_bind_t bind = {.queue = text_bytes_of(queue),
+                              .exchange = text_bytes_of(exchange),
+                              .routing_key = text_bytes_of(key)};
 
     ask(broker_declaring_link(broker), op, done, AMQP_QUEUE_BIND_METHOD, &bind);
 }
@@ -191,8 +196,8 @@ void broker_declare_on_refused(struct broker_link_end *end, const struct fault *
 void broker_declare_on_down(struct broker_link_end *end, const struct fault *fault)
 {
     /* Whatever ended the link was not said about these; only the operator's own cancel is passed on. */
-    const struct fault lost = fault_make(fault->code == ERR_CANCELED ? ERR_CANCELED : ERR_NETWORK, "%s",
-                                         fault->detail);
+    const struct fault lost =
+        fault_make(fault->code == ERR_CANCELED ? ERR_CANCELED : ERR_NETWORK, "%s", fault->detail);
     struct broker_declare_op *op;
 
     while ((op = take_oldest(end)))

@@ -12,7 +12,12 @@
 enum { METHOD_ROOM = BROKER_FRAME_MAX_BYTES, SMALL_METHOD_ROOM = 2048, FRAME_HEADER_BYTES = 7 };
 
 /* Bits of the content header's property flags that we send. */
-enum { HAS_CONTENT_TYPE = 1 << 15, HAS_HEADERS = 1 << 13, HAS_DELIVERY_MODE = 1 << 12, HAS_MESSAGE_ID = 1 << 7 };
+enum {
+    HAS_CONTENT_TYPE = 1 << 15,
+    HAS_HEADERS = 1 << 13,
+    HAS_DELIVERY_MODE = 1 << 12,
+    HAS_MESSAGE_ID = 1 << 7
+};
 
 /* The number of the class "basic". */
 enum { CLASS_BASIC = 60, DELIVERY_PERSISTENT = 2 };

@@ -1,6 +1,7 @@
 /*
  * What leaves a connection, as AMQP 0-9-1 frames appended to a buffer. Methods are encoded by librabbitmq;
- * `method` and `decoded` are its method number and struct (amqp_queue_declare_t …), as in amqp_encode_method().
+ * `method` and `decoded` are its method number and struct (amqp_queue_declare_t …), as in
+ * amqp_encode_method().
  */
 #ifndef FULFILLD_COMMON_BROKER_FRAME_H
 #define FULFILLD_COMMON_BROKER_FRAME_H

@@ -53,8 +53,9 @@ static int major_of(const amqp_table_t *properties)
 static enum err set_capabilities(struct headers *properties)
 {
     static const char *const capabilities[] = {
-        "publisher_confirms", "basic.nack",         "consumer_cancel_notify",
-        "connection.blocked", "exchange_exchange_bindings", "authentication_failure_close",
+        "publisher_confirms",         "basic.nack",
+        "consumer_cancel_notify",     "connection.blocked",
+        "exchange_exchange_bindings", "authentication_failure_close",
     };
     struct headers *table = headers_new();
     enum err err = table ? OK : ERR_NOMEM;
@@ -127,7 +128,8 @@ enum err broker_login_answer_start(struct broker_buffer *out, const struct broke
     }
     err = send_start_ok(out, login);
     if (err == ERR_CONFIG)
-        *ret_fault = fault_make(ERR_CONFIG, "user name and password are longer than %d bytes", LOGIN_MAX_BYTES);
+        *ret_fault =
+            fault_make(ERR_CONFIG, "user name and password are longer than %d bytes", LOGIN_MAX_BYTES);
     else
         *ret_fault = fault_of(err);
     if (err == OK)
@@ -170,7 +172,8 @@ enum err broker_login_open_channel(struct broker_buffer *out, uint16_t channel)
 
 struct fault broker_login_fault_of_close(uint16_t reply_code, const void *text, size_t text_bytes)
 {
-    /* What a person must change: refused, not there, locked, other arguments, not allowed. The rest may pass. */
+    /* What a person must change: refused, not there, locked, other arguments, not allowed. The rest may pass.
+     */
     const bool lasting = (reply_code >= 403 && reply_code <= 406) || reply_code == 530;
 
     return fault_make(lasting ? ERR_CONFIG : ERR_NETWORK, "%u %.*s", (unsigned)reply_code, (int)text_bytes,

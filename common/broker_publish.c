@@ -1,8 +1,8 @@
 /*
  * Publishes and finds out what became of it: confirmed, returned, refused, out of time or lost. Decides how
- * the broker's answers map to the ends of a publication; sends nothing twice by itself, since only the pipeline
- * knows whether that is still wanted. The bookkeeping is broker_confirms.c's. Called through broker.h, and by
- * broker.c.
+ * the broker's answers map to the ends of a publication; sends nothing twice by itself, since only the
+ * pipeline knows whether that is still wanted. The bookkeeping is broker_confirms.c's. Called through
+ * broker.h, and by broker.c.
  */
 #include "common/broker_private.h"
 
@@ -33,7 +33,8 @@ static void on_expired(void *context, struct publish_op *op)
 static void on_confirms_timer(struct loop_timer *timer)
 {
     struct broker *broker = container_of(timer, struct broker, confirms_timer);
-    int64_t next_ms = broker_confirms_expire(&broker->confirms, loop_now_ms(broker->loop), on_expired, broker);
+    int64_t next_ms =
+        broker_confirms_expire(&broker->confirms, loop_now_ms(broker->loop), on_expired, broker);
 
     broker->confirms_timer_due_ms = -1;
     if (next_ms >= 0)
@@ -56,7 +57,8 @@ void broker_publish_on_up(struct broker *broker)
 }
 
 /* OK when it was put into the output. */
-static struct fault try_publish(struct broker *broker, struct publish_op *op, const struct publication *publication)
+static struct fault try_publish(struct broker *broker, struct publish_op *op,
+                                const struct publication *publication)
 {
     struct broker_link_end *end = publishing(broker);
     enum err err;
@@ -70,7 +72,8 @@ static struct fault try_publish(struct broker *broker, struct publish_op *op, co
     if (err == OK)
         err = broker_wire_publish(end->wire, publication);
     if (err == ERR_TOO_BIG)
-        return fault_make(err, "a name of the message is longer than 255 bytes, or its headers are too large");
+        return fault_make(err,
+                          "a name of the message is longer than 255 bytes, or its headers are too large");
     if (err != OK)
         return fault_of(err);
     op->epoch = broker_wire_epoch(end->wire);
@@ -120,11 +123,13 @@ bool broker_publish_on_method(struct broker *broker, uint32_t method, void *deco
     if (method == AMQP_BASIC_ACK_METHOD) {
         amqp_basic_ack_t *ack = decoded;
 
-        err = broker_confirms_settle(&broker->confirms, ack->delivery_tag, ack->multiple != 0, on_acked, broker);
+        err = broker_confirms_settle(&broker->confirms, ack->delivery_tag, ack->multiple != 0, on_acked,
+                                     broker);
     } else if (method == AMQP_BASIC_NACK_METHOD) {
         amqp_basic_nack_t *nack = decoded;
 
-        err = broker_confirms_settle(&broker->confirms, nack->delivery_tag, nack->multiple != 0, on_nacked, broker);
+        err = broker_confirms_settle(&broker->confirms, nack->delivery_tag, nack->multiple != 0, on_nacked,
+                                     broker);
     } else if (method != AMQP_CONFIRM_SELECT_OK_METHOD) {
         return false;
     }
@@ -136,8 +141,8 @@ bool broker_publish_on_method(struct broker *broker, uint32_t method, void *deco
 void broker_publish_on_returned(struct broker *broker, const struct broker_content *content)
 {
     const struct message *message = &content->message;
-    uint64_t fingerprint = broker_confirms_fingerprint(message->exchange, message->routing_key, message->message_id,
-                                                       message->body, message->body_length);
+    uint64_t fingerprint = broker_confirms_fingerprint(
+        message->exchange, message->routing_key, message->message_id, message->body, message->body_length);
 
     /* Which one it was is not known, so none of those outstanding may count as taken. */
     if (message->too_big || broker_confirms_mark_returned(&broker->confirms, fingerprint) != OK)

@@ -241,7 +241,8 @@ static bool shallow(const uint8_t *bytes, size_t length, bool is_table, int dept
         nested = (size_t)broker_buffer_get_number(cursor.at, 4);
         if (!skip(&cursor, 4) || cursor.left < nested)
             return false;
-        if ((kind == 'F' || kind == 'A') && (depth == 0 || !shallow(cursor.at, nested, kind == 'F', depth - 1)))
+        if ((kind == 'F' || kind == 'A') &&
+            (depth == 0 || !shallow(cursor.at, nested, kind == 'F', depth - 1)))
             return false;
         (void)skip(&cursor, nested);
     }
@@ -261,8 +262,8 @@ static bool safe_to_decode(uint32_t method, const uint8_t *payload, size_t bytes
     return length <= bytes - 6 && shallow(payload + 6, length, true, METHOD_TABLE_DEPTH_MAX);
 }
 
-static enum err read_method(struct broker_reader *reader, uint16_t channel, const uint8_t *payload, size_t bytes,
-                            bool *ret_go_on, struct fault *ret_fault)
+static enum err read_method(struct broker_reader *reader, uint16_t channel, const uint8_t *payload,
+                            size_t bytes, bool *ret_go_on, struct fault *ret_fault)
 {
     struct assembly *assembly = &reader->assemblies[channel];
     uint32_t method;
@@ -301,8 +302,8 @@ static bool finish_content(struct broker_reader *reader, struct assembly *assemb
     return go_on;
 }
 
-static enum err read_header(struct broker_reader *reader, uint16_t channel, const uint8_t *payload, size_t bytes,
-                            bool *ret_go_on, struct fault *ret_fault)
+static enum err read_header(struct broker_reader *reader, uint16_t channel, const uint8_t *payload,
+                            size_t bytes, bool *ret_go_on, struct fault *ret_fault)
 {
     struct assembly *assembly = &reader->assemblies[channel];
     struct message *message = &assembly->content.message;
@@ -323,8 +324,8 @@ static enum err read_header(struct broker_reader *reader, uint16_t channel, cons
     return OK;
 }
 
-static enum err read_body(struct broker_reader *reader, uint16_t channel, const uint8_t *payload, size_t bytes,
-                          bool *ret_go_on, struct fault *ret_fault)
+static enum err read_body(struct broker_reader *reader, uint16_t channel, const uint8_t *payload,
+                          size_t bytes, bool *ret_go_on, struct fault *ret_fault)
 {
     struct assembly *assembly = &reader->assemblies[channel];
     struct message *message = &assembly->content.message;

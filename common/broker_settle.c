@@ -1,7 +1,7 @@
 /*
- * Says what became of deliveries: acks in few frames at the end of a turn, requeues at once; and fetches single
- * messages for operators. Decides how long a finished delivery may wait behind a slower one before it gets an
- * ack of its own. The arithmetic is broker_acks.c's. Called through broker.h, and by broker.c.
+ * Says what became of deliveries: acks in few frames at the end of a turn, requeues at once; and fetches
+ * single messages for operators. Decides how long a finished delivery may wait behind a slower one before it
+ * gets an ack of its own. The arithmetic is broker_acks.c's. Called through broker.h, and by broker.c.
  */
 #include "common/broker_private.h"
 
@@ -43,7 +43,8 @@ void broker_settle_flush(struct broker *broker)
 {
     if (broker->acks.done == 0)
         return;
-    broker_acks_flush(&broker->acks, broker->closing ? 0 : broker_consumer_acks_may_wait(broker), send_ack, broker);
+    broker_acks_flush(&broker->acks, broker->closing ? 0 : broker_consumer_acks_may_wait(broker), send_ack,
+                      broker);
     if (broker->acks.done == 0)
         loop_timer_stop(&broker->acks_timer);
     else if (!loop_timer_active(&broker->acks_timer))

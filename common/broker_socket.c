@@ -38,7 +38,8 @@ void broker_tls_free(struct broker_tls *tls)
 }
 
 /* The file that could not be used, or NULL. */
-static const char *load_files(SSL_CTX *context, const char *ca_file, const char *cert_file, const char *key_file)
+static const char *load_files(SSL_CTX *context, const char *ca_file, const char *cert_file,
+                              const char *key_file)
 {
     if (ca_file && SSL_CTX_load_verify_locations(context, ca_file, NULL) != 1)
         return ca_file;
@@ -53,8 +54,8 @@ static const char *load_files(SSL_CTX *context, const char *ca_file, const char 
     return NULL;
 }
 
-struct broker_tls *broker_tls_new(const char *ca_file, const char *cert_file, const char *key_file, bool verify,
-                                  struct fault *ret_fault)
+struct broker_tls *broker_tls_new(const char *ca_file, const char *cert_file, const char *key_file,
+                                  bool verify, struct fault *ret_fault)
 {
     struct broker_tls *tls = calloc(1, sizeof(*tls));
     const char *bad_file;
@@ -109,7 +110,8 @@ enum err broker_socket_connect(struct broker_socket *sock, const struct loop_add
     }
     /* Small frames in both directions: with Nagle each would wait for the other side's delayed ACK. */
     (void)setsockopt(sock->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
-    if (connect(sock->fd, (const struct sockaddr *)&address->storage, address->length) < 0 && errno != EINPROGRESS) {
+    if (connect(sock->fd, (const struct sockaddr *)&address->storage, address->length) < 0 &&
+        errno != EINPROGRESS) {
         *ret_fault = fault_make(ERR_NETWORK, "connect: %s", strerror(errno));
         return ERR_NETWORK;
     }
@@ -230,8 +232,8 @@ enum broker_io broker_socket_read(struct broker_socket *sock, void *into, size_t
     return BROKER_IO_DONE;
 }
 
-enum broker_io broker_socket_write(struct broker_socket *sock, const void *from, size_t size, size_t *ret_bytes,
-                                   struct fault *ret_fault)
+enum broker_io broker_socket_write(struct broker_socket *sock, const void *from, size_t size,
+                                   size_t *ret_bytes, struct fault *ret_fault)
 {
     if (sock->ssl) {
         int result;

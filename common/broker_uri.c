@@ -1,7 +1,7 @@
 /*
- * Parses amqp.uris: amqp[s]://[user[:password]@]host[:port][/vhost], several separated by commas. Says what is
- * wrong with one without repeating its password. Defaults are RabbitMQ's: guest, port 5672 or 5671, vhost "/".
- * Called by broker.c when a broker is opened.
+ * Parses amqp.uris: amqp[s]://[user[:password]@]host[:port][/vhost], several separated by commas. Says what
+ * is wrong with one without repeating its password. Defaults are RabbitMQ's: guest, port 5672 or 5671, vhost
+ * "/". Called by broker.c when a broker is opened.
  */
 #include "common/broker_uri.h"
 
@@ -186,7 +186,8 @@ enum err broker_uri_list_new(const char *text, struct broker_uri **ret_list, siz
         if (wrong) {
             const char *safe = shown(text, length);
 
-            *ret_fault = fault_make(ERR_CONFIG, "broker address \"%.*s\": %s; allowed is "
+            *ret_fault = fault_make(ERR_CONFIG,
+                                    "broker address \"%.*s\": %s; allowed is "
                                     "amqp[s]://[user:password@]host[:port][/vhost]",
                                     (int)(length - (size_t)(safe - text)), safe, wrong);
             broker_uri_list_free(list, count);

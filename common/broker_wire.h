@@ -2,8 +2,8 @@
  * One AMQP 0-9-1 connection with two channels, kept up over several addresses. Knows how to get a connection
  * ready, keep it alive and notice its end; what is said on it is its owner's (broker.c).
  *
- * `method` and `decoded` are librabbitmq's numbers and structs. Nothing here blocks; what is sent leaves in one
- * write at the end of the loop's turn. SIGPIPE must be ignored.
+ * `method` and `decoded` are librabbitmq's numbers and structs. Nothing here blocks; what is sent leaves in
+ * one write at the end of the loop's turn. SIGPIPE must be ignored.
  */
 #ifndef FULFILLD_COMMON_BROKER_WIRE_H
 #define FULFILLD_COMMON_BROKER_WIRE_H
@@ -13,7 +13,8 @@
 #include "common/broker_uri.h"
 
 /* Messages go over the first. Questions whose answer may be "no" (a queue that is missing, arguments that
- * differ) go over the second, because the broker answers "no" by closing the channel with all that is on it. */
+ * differ) go over the second, because the broker answers "no" by closing the channel with all that is on it.
+ */
 enum { BROKER_WIRE_MAIN = 1, BROKER_WIRE_CONTROL = 2 };
 
 struct broker_wire;
@@ -52,7 +53,8 @@ struct broker_wire *broker_wire_new(struct loop *loop, const struct broker_wire_
 /** Frees a wire that was never started, or is closed. NULL is fine. */
 void broker_wire_free(struct broker_wire *wire);
 void broker_wire_start(struct broker_wire *wire);
-/** Says good-bye (at most 1 s) and then calls on_closed, later. No other event follows but before_write, once. */
+/** Says good-bye (at most 1 s) and then calls on_closed, later. No other event follows but before_write,
+ * once. */
 void broker_wire_close(struct broker_wire *wire);
 /** Gives the connection up at the end of this turn, as if it were lost. */
 void broker_wire_fail(struct broker_wire *wire, const struct fault *fault);

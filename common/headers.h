@@ -38,7 +38,8 @@ void headers_remove(struct headers *headers, const char *name);
 /** True for the entries that a broker adds by itself and that must never be published again. */
 bool headers_is_brokers_own(const char *name);
 
-/* ---- the wire form, for the broker adapter and the fake: an AMQP 0-9-1 field table without its length ---- */
+/* ---- the wire form, for the broker adapter and the fake: an AMQP 0-9-1 field table without its length ----
+ */
 
 /**
  * Reads a field table. What does not fit the limits is left out and the rest kept, so that one huge foreign

@@ -146,8 +146,11 @@ static void wait_for(struct fixture *fixture, run_until_fn *condition)
 
 static void open_broker(struct fixture *fixture)
 {
-    const struct broker_options options = {.uris = contract_broker_uri(), .connection_name = "contract",
-                                           .heartbeat_s = 10, .consumes = true, .publishes = true,
+    const struct broker_options options = {.uris = contract_broker_uri(),
+                                           .connection_name = "contract",
+                                           .heartbeat_s = 10,
+                                           .consumes = true,
+                                           .publishes = true,
                                            .max_output_bytes = 8 << 20};
     const struct broker_events events = {.on_link = on_link};
     struct fault fault;
@@ -172,8 +175,12 @@ static void declare_queue(struct fixture *fixture)
 static void publish(struct fixture *fixture, size_t slot, const char *key, const char *id,
                     const struct headers *headers, const char *body)
 {
-    const struct publication publication = {.exchange = "", .routing_key = key, .message_id = id,
-                                            .content_type = "application/json", .headers = headers, .body = body,
+    const struct publication publication = {.exchange = "",
+                                            .routing_key = key,
+                                            .message_id = id,
+                                            .content_type = "application/json",
+                                            .headers = headers,
+                                            .body = body,
                                             .body_length = strlen(body)};
 
     published_by = fixture;
@@ -407,7 +414,8 @@ static void a_missing_queue_is_a_configuration_fault_and_the_link_stays_up(void 
 {
     struct fixture *fixture = need(state);
 
-    broker_declare_queue(fixture->broker, &fixture->declare, "contract.no.such.queue", NULL, true, on_declared);
+    broker_declare_queue(fixture->broker, &fixture->declare, "contract.no.such.queue", NULL, true,
+                         on_declared);
     fixture->declared = false;
     wait_for(fixture, is_declared);
     assert_int_equal(fixture->declare_fault.code, ERR_CONFIG);

@@ -3,8 +3,8 @@
 
 #include "support/unit.h"
 
-static void check(const char *text, size_t index, bool tls, const char *host, const char *port, const char *username,
-                  const char *password, const char *vhost)
+static void check(const char *text, size_t index, bool tls, const char *host, const char *port,
+                  const char *username, const char *password, const char *vhost)
 {
     struct broker_uri *list = NULL;
     struct fault fault;
@@ -38,10 +38,23 @@ static void addresses_are_taken_apart_with_defaults_filled_in(void **state)
 static void bad_addresses_are_refused_without_their_password(void **state)
 {
     static const char *const bad[] = {
-        "", "http://h", "amqp://", "amqp://u:secret@", "amqp://u:secret@h:0", "amqp://u:secret@h:65536",
-        "amqp://u:secret@h:x", "amqp://u:secret@h:", "amqp://u:secret@[::1", "amqp://u:secret@[::1]x",
-        "amqp://u:secret@h?heartbeat=1", "amqp://u:sec%zzret@h", "amqp://u:secret%@h", "amqp://u:secret%4@h",
-        "amqp://u:secret@h/%00", "amqp://h,", "amqp://h,,amqp://i",
+        "",
+        "http://h",
+        "amqp://",
+        "amqp://u:secret@",
+        "amqp://u:secret@h:0",
+        "amqp://u:secret@h:65536",
+        "amqp://u:secret@h:x",
+        "amqp://u:secret@h:",
+        "amqp://u:secret@[::1",
+        "amqp://u:secret@[::1]x",
+        "amqp://u:secret@h?heartbeat=1",
+        "amqp://u:sec%zzret@h",
+        "amqp://u:secret%@h",
+        "amqp://u:secret%4@h",
+        "amqp://u:secret@h/%00",
+        "amqp://h,",
+        "amqp://h,,amqp://i",
     };
 
     (void)state;

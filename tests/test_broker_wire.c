@@ -73,8 +73,11 @@ static enum err feed(struct broker_reader *reader, const uint8_t *bytes, size_t 
 /* A delivery as a broker sends it: our own publication with the method exchanged. */
 static void put_delivery(struct broker_buffer *out, const struct publication *publication)
 {
-    amqp_basic_deliver_t deliver = {.consumer_tag = amqp_cstring_bytes("tag"), .delivery_tag = 7, .redelivered = 1,
-                                    .exchange = amqp_cstring_bytes("ex"), .routing_key = amqp_cstring_bytes("key")};
+    amqp_basic_deliver_t deliver = {.consumer_tag = amqp_cstring_bytes("tag"),
+                                    .delivery_tag = 7,
+                                    .redelivered = 1,
+                                    .exchange = amqp_cstring_bytes("ex"),
+                                    .routing_key = amqp_cstring_bytes("key")};
     struct broker_buffer published = {0};
     size_t skipped;
 
@@ -91,8 +94,12 @@ static void a_message_survives_any_cutting_of_the_stream(void **state)
     static const size_t pieces[] = {1, 2, 3, 7, 8, 9, 100, 4096, 1 << 20};
     static char body[10000];
     struct headers *headers = headers_new();
-    struct publication publication = {.exchange = "", .routing_key = "", .message_id = "id", .content_type = "text",
-                                      .body = body, .body_length = sizeof(body)};
+    struct publication publication = {.exchange = "",
+                                      .routing_key = "",
+                                      .message_id = "id",
+                                      .content_type = "text",
+                                      .body = body,
+                                      .body_length = sizeof(body)};
     struct broker_buffer stream = {0};
 
     (void)state;
@@ -128,7 +135,8 @@ static void a_message_survives_any_cutting_of_the_stream(void **state)
 static void a_body_over_the_limit_is_swallowed_and_the_next_message_is_whole(void **state)
 {
     static char body[9000];
-    struct publication publication = {.exchange = "", .routing_key = "", .body = body, .body_length = sizeof(body)};
+    struct publication publication = {
+        .exchange = "", .routing_key = "", .body = body, .body_length = sizeof(body)};
     struct heard heard = {.limit = 100};
     struct broker_reader *reader = broker_reader_new(&events, &heard);
     struct broker_buffer stream = {0};

@@ -1,4 +1,5 @@
-/* Headers: what is set is read, foreign kinds pass through untouched, limits hold, hostile bytes do no harm. */
+/* Headers: what is set is read, foreign kinds pass through untouched, limits hold, hostile bytes do no harm.
+ */
 #include "common/headers.h"
 
 #include "support/unit.h"
@@ -67,12 +68,18 @@ static void every_integer_kind_and_a_number_as_text_are_read(void **state)
         {"\1nl\xff\xff\xff\xff\xff\xff\xff\xfc", 11, -4},
         {"\1nL\0\0\0\0\0\0\1\0", 11, 256},
         {"\1nL\xff\0\0\0\0\0\0\0", 11, 99}, /* over the range of what we return */
-        {"\1nS\0\0\0\2" "42", 9, 42},
+        {"\1nS\0\0\0\2"
+         "42",
+         9, 42},
         {"\1nS\0\0\0\3-42", 10, -42},
-        {"\1nS\0\0\0\2" "4x", 9, 99},
+        {"\1nS\0\0\0\2"
+         "4x",
+         9, 99},
         {"\1nS\0\0\0\1-", 8, 99},
         {"\1nS\0\0\0\0", 7, 99},
-        {"\1nS\0\0\0\24" "99999999999999999999", 27, 99},
+        {"\1nS\0\0\0\24"
+         "99999999999999999999",
+         27, 99},
         {"\1nt\1", 4, 99},
         {"\1nd\0\0\0\0\0\0\0\0", 11, 99},
     };
@@ -111,8 +118,8 @@ static void foreign_kinds_pass_through_unchanged(void **state)
 
 static void the_brokers_own_headers_are_left_out_when_asked(void **state)
 {
-    static const char *const own[] = {"x-death", "x-first-death-queue", "x-last-death-reason", "x-delivery-count",
-                                      "x-opt-anything", "x-acquired-count"};
+    static const char *const own[] = {"x-death",          "x-first-death-queue", "x-last-death-reason",
+                                      "x-delivery-count", "x-opt-anything",      "x-acquired-count"};
     static const char *const ours[] = {"x-fulfillment-attempts", "traceparent", "x-deathly"};
     struct headers *headers = headers_new(), *again;
     uint8_t out[1024];
@@ -193,7 +200,9 @@ static void bytes_that_are_cut_off_give_what_was_whole(void **state)
 
 static void text_with_a_nul_inside_is_carried_and_not_read(void **state)
 {
-    struct headers *headers = decoded("\1sS\0\0\0\3a\0b" "\3a\0bb\1", 16, OK);
+    struct headers *headers = decoded("\1sS\0\0\0\3a\0b"
+                                      "\3a\0bb\1",
+                                      16, OK);
 
     (void)state;
     assert_true(headers_has(headers, "s"));

@@ -1,6 +1,6 @@
 /*
- * The topology: every delay's way through the retry chain, walked on the bindings that are declared, lasts that
- * delay and ends in the right queue; what is declared is what the contract names.
+ * The topology: every delay's way through the retry chain, walked on the bindings that are declared, lasts
+ * that delay and ends in the right queue; what is declared is what the contract names.
  */
 #include "worker/topology.h"
 
@@ -40,7 +40,8 @@ static json_t *find(const json_t *definitions_json, const char *list, const char
     size_t i;
     json_t *object;
 
-    json_array_foreach(json_object_get(definitions_json, list), i, object) {
+    json_array_foreach(json_object_get(definitions_json, list), i, object)
+    {
         if (strcmp(text_of(object, "name"), name) == 0)
             return object;
     }
@@ -76,7 +77,8 @@ static const char *route(const json_t *json, const char *exchange, const char *k
         size_t i;
         json_t *binding;
 
-        json_array_foreach(json_object_get(json, "bindings"), i, binding) {
+        json_array_foreach(json_object_get(json, "bindings"), i, binding)
+        {
             if (strcmp(text_of(binding, "source"), exchange) != 0 ||
                 !matches(text_of(binding, "routing_key"), key))
                 continue;
@@ -179,7 +181,8 @@ static void all_is_durable_and_every_queue_a_quorum_queue(void **state)
 
     (void)state;
     assert_int_equal(json_array_size(json_object_get(json, "queues")), 5 + TOPOLOGY_LEVELS);
-    json_array_foreach(json_object_get(json, "queues"), i, object) {
+    json_array_foreach(json_object_get(json, "queues"), i, object)
+    {
         assert_true(json_is_true(json_object_get(object, "durable")));
         assert_string_equal(text_of(json_object_get(object, "arguments"), "x-queue-type"), "quorum");
     }

@@ -170,7 +170,8 @@ static void a_delayed_message_comes_back_by_itself(void **state)
 {
     struct fixture *fixture = need(state);
     char exchange[TOPOLOGY_NAME_SIZE], key[TOPOLOGY_NAME_SIZE];
-    const struct publication publication = {.exchange = exchange, .routing_key = key, .body = "{}", .body_length = 2};
+    const struct publication publication = {
+        .exchange = exchange, .routing_key = key, .body = "{}", .body_length = 2};
 
     declare(fixture, "delayed", false);
     topology_retry_route("delayed", 3, false, exchange, key);

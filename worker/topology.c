@@ -2,11 +2,11 @@
  * What there is at RabbitMQ, as the table below; everything else walks it.
  *
  * The retry queues are a chain of binary digits: level k holds a message for 2^k seconds. The routing key has
- * one word for each level, 1 or 0, and the target as its last word. A level's exchange sends 1 to its queue and
- * 0 to the next level's exchange; a queue hands what is due to the next level's exchange under the same key. So
- * any delay is the sum of at most 18 fixed ones, and no message waits behind one that is due later.
- * Every queue that dead-letters does so at-least-once with reject-publish; anything less loses what is due while
- * the target has no leader.
+ * one word for each level, 1 or 0, and the target as its last word. A level's exchange sends 1 to its queue
+ * and 0 to the next level's exchange; a queue hands what is due to the next level's exchange under the same
+ * key. So any delay is the sum of at most 18 fixed ones, and no message waits behind one that is due later.
+ * Every queue that dead-letters does so at-least-once with reject-publish; anything less loses what is due
+ * while the target has no leader.
  *
  * Called by worker.c (at each connection), publishing.c (routes) and the operators' commands.
  */
@@ -18,7 +18,8 @@
 
 enum object_kind { EXCHANGE, QUEUE, QUEUE_BINDING, EXCHANGE_BINDING };
 
-/* Names are without prefix; these two stand for the level's own and the next lower one (at last "retry.out"). */
+/* Names are without prefix; these two stand for the level's own and the next lower one (at last "retry.out").
+ */
 static const char level_name[] = "retry.NN";
 static const char next_name[] = "retry.next";
 /* Keys for the level's digit. */
@@ -129,7 +130,8 @@ static enum err add_arguments(struct headers *arguments, const struct topology_r
 }
 
 /* Owned by the caller; NULL when out of memory. */
-static struct headers *new_arguments(const struct topology_row *row, const char *prefix, int level, int server_major)
+static struct headers *new_arguments(const struct topology_row *row, const char *prefix, int level,
+                                     int server_major)
 {
     struct headers *arguments = headers_new();
 
@@ -164,7 +166,8 @@ static void declare_row(struct topology_op *op)
     struct headers *arguments = new_arguments(row, op->prefix, op->level, broker_server_major(op->broker));
     char name[TOPOLOGY_NAME_SIZE], source[TOPOLOGY_NAME_SIZE], key[TOPOLOGY_NAME_SIZE];
 
-    /* Without memory for the arguments a check by name is all that is safe; the broker's 404 says the rest. */
+    /* Without memory for the arguments a check by name is all that is safe; the broker's 404 says the rest.
+     */
     const bool passive = op->passive || !arguments;
 
     format_name(name, op->prefix, row->name, op->level);
@@ -219,9 +222,10 @@ void topology_declare_start(struct broker *broker, const char *prefix, bool pass
 
 static json_t *arguments_json(const struct topology_row *row, const char *prefix, int level)
 {
-    static const char *const names[] = {"alternate-exchange",     "x-queue-type",          "x-single-active-consumer",
-                                        "x-message-ttl",          "x-dead-letter-exchange", "x-dead-letter-strategy",
-                                        "x-overflow"};
+    static const char *const names[] = {
+        "alternate-exchange", "x-queue-type",           "x-single-active-consumer",
+        "x-message-ttl",      "x-dead-letter-exchange", "x-dead-letter-strategy",
+        "x-overflow"};
     struct headers *arguments = new_arguments(row, prefix, level, 0);
     json_t *json = arguments ? json_object() : NULL;
 
@@ -249,18 +253,18 @@ static json_t *row_json(const struct topology_row *row, const char *prefix, int 
     format_name(name, prefix, row->name, level);
     switch (row->kind) {
     case EXCHANGE:
-        return json_pack("{s:s, s:s, s:s, s:b, s:b, s:b, s:o}", "name", name, "vhost", vhost, "type", row->type,
-                         "durable", 1, "auto_delete", 0, "internal", 0, "arguments", arguments);
+        return json_pack("{s:s, s:s, s:s, s:b, s:b, s:b, s:o}", "name", name, "vhost", vhost, "type",
+                         row->type, "durable", 1, "auto_delete", 0, "internal", 0, "arguments", arguments);
     case QUEUE:
-        return json_pack("{s:s, s:s, s:b, s:b, s:o}", "name", name, "vhost", vhost, "durable", 1, "auto_delete", 0,
-                         "arguments", arguments);
+        return json_pack("{s:s, s:s, s:b, s:b, s:o}", "name", name, "vhost", vhost, "durable", 1,
+                         "auto_delete", 0, "arguments", arguments);
     case QUEUE_BINDING:
     case EXCHANGE_BINDING:
         format_name(source, prefix, row->source, level);
         format_key(key, row->key, level);
-        return json_pack("{s:s, s:s, s:s, s:s, s:s, s:o}", "source", source, "vhost", vhost, "destination", name,
-                         "destination_type", row->kind == QUEUE_BINDING ? "queue" : "exchange", "routing_key", key,
-                         "arguments", arguments);
+        return json_pack("{s:s, s:s, s:s, s:s, s:s, s:o}", "source", source, "vhost", vhost, "destination",
+                         name, "destination_type", row->kind == QUEUE_BINDING ? "queue" : "exchange",
+                         "routing_key", key, "arguments", arguments);
     }
     return NULL;
 }

@@ -1,6 +1,6 @@
 /*
- * The exchanges, queues and bindings at RabbitMQ, from one table: declared, checked, printed. Also how a delay
- * becomes a route through the retry queues.
+ * The exchanges, queues and bindings at RabbitMQ, from one table: declared, checked, printed. Also how a
+ * delay becomes a route through the retry queues.
  */
 #ifndef FULFILLD_WORKER_TOPOLOGY_H
 #define FULFILLD_WORKER_TOPOLOGY_H
@@ -32,8 +32,8 @@ struct topology_op {
 };
 
 /**
- * Declares everything in order; with `passive` only asks whether the exchanges and queues are there (AMQP shows
- * no bindings and no arguments). Nothing is ever deleted or changed: what differs is the broker's 406.
+ * Declares everything in order; with `passive` only asks whether the exchanges and queues are there (AMQP
+ * shows no bindings and no arguments). Nothing is ever deleted or changed: what differs is the broker's 406.
  *
  * @param prefix  1..TOPOLOGY_PREFIX_MAX characters; borrowed until done
  * @param op      caller's; stays in place until done
@@ -42,8 +42,9 @@ void topology_declare_start(struct broker *broker, const char *prefix, bool pass
                             topology_done_fn *done);
 
 /**
- * Writes the same as definitions that RabbitMQ 3.10 and later can import. RabbitMQ 4 sets a delivery limit that
- * only topology_declare_start() lifts, since it knows the version; 3.x refuses the argument that lifts it.
+ * Writes the same as definitions that RabbitMQ 3.10 and later can import. RabbitMQ 4 sets a delivery limit
+ * that only topology_declare_start() lifts, since it knows the version; 3.x refuses the argument that lifts
+ * it.
  * @return ERR_NOMEM, or ERR_UNAVAILABLE when the file cannot be written
  */
 enum err topology_print_json(FILE *file, const char *prefix, const char *vhost);

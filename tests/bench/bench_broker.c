@@ -1,7 +1,7 @@
 /*
- * How fast one loop takes a message, publishes one for it, waits for the confirm and acks: the broker's share of
- * an order's way. Usage: bench_broker URI COUNT PREFETCH. Needs a broker; makes and uses the queues bench.in and
- * bench.out, and leaves bench.out full. Prints one line.
+ * How fast one loop takes a message, publishes one for it, waits for the confirm and acks: the broker's share
+ * of an order's way. Usage: bench_broker URI COUNT PREFETCH. Needs a broker; makes and uses the queues
+ * bench.in and bench.out, and leaves bench.out full. Prints one line.
  */
 #include "common/broker.h"
 
@@ -40,8 +40,11 @@ static void fail(const struct fault *fault)
 
 static void publish(struct bench *bench, struct slot *slot, const char *queue, publish_done_fn *done)
 {
-    const struct publication publication = {.exchange = "", .routing_key = queue, .message_id = "bench",
-                                            .content_type = "application/json", .body = bench->body,
+    const struct publication publication = {.exchange = "",
+                                            .routing_key = queue,
+                                            .message_id = "bench",
+                                            .content_type = "application/json",
+                                            .body = bench->body,
                                             .body_length = sizeof(bench->body)};
 
     broker_publish(bench->broker, &slot->op, &publication, TIMEOUT_MS, done);
@@ -75,8 +78,8 @@ static void on_forwarded(struct publish_op *op, const struct fault *fault)
         return;
     double seconds = (double)(loop_wall_us(bench->loop) - bench->start_us) / 1e6;
 
-    printf("%ld messages in %.2f s: %.0f/s (consume, publish, confirm, ack; prefetch %u)\n", bench->count, seconds,
-           (double)bench->count / seconds, (unsigned)bench->prefetch);
+    printf("%ld messages in %.2f s: %.0f/s (consume, publish, confirm, ack; prefetch %u)\n", bench->count,
+           seconds, (double)bench->count / seconds, (unsigned)bench->prefetch);
     broker_close(bench->broker);
 }
 
@@ -108,7 +111,8 @@ static void on_filled(struct publish_op *op, const struct fault *fault)
         fill(bench);
         return;
     }
-    bench->consumer = broker_consume(bench->broker, "bench.in", bench->prefetch, MAX_BODY_BYTES, on_delivery, bench);
+    bench->consumer =
+        broker_consume(bench->broker, "bench.in", bench->prefetch, MAX_BODY_BYTES, on_delivery, bench);
 }
 
 static void fill(struct bench *bench)
@@ -154,8 +158,11 @@ static void on_link(void *context, enum broker_link link, bool up, const struct 
 int main(int argc, char **argv)
 {
     static struct bench bench;
-    struct broker_options options = {.connection_name = "bench", .heartbeat_s = 10, .consumes = true,
-                                     .publishes = true, .max_output_bytes = 8 << 20};
+    struct broker_options options = {.connection_name = "bench",
+                                     .heartbeat_s = 10,
+                                     .consumes = true,
+                                     .publishes = true,
+                                     .max_output_bytes = 8 << 20};
     const struct broker_events events = {.on_link = on_link};
     struct fault fault;
 

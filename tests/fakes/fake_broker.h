@@ -1,10 +1,11 @@
 /*
- * common/broker.h without RabbitMQ. Link it instead of fulfilld_broker. One broker at a time. What happens comes
- * with the loop's next tasks, deadlines by its clock.
+ * common/broker.h without RabbitMQ. Link it instead of fulfilld_broker. One broker at a time. What happens
+ * comes with the loop's next tasks, deadlines by its clock.
  *
- * Unscripted it is a small broker: queues are what was declared (or fake_broker_add_queue()d), a publication to
- * the default exchange goes to the queue its key names or is unroutable, one to any other exchange is kept to be
- * looked at and confirmed; a consumer gets what is in its queue up to its prefetch; a requeue goes to the back.
+ * Unscripted it is a small broker: queues are what was declared (or fake_broker_add_queue()d), a publication
+ * to the default exchange goes to the queue its key names or is unroutable, one to any other exchange is kept
+ * to be looked at and confirmed; a consumer gets what is in its queue up to its prefetch; a requeue goes to
+ * the back.
  */
 #ifndef FULFILLD_TESTS_FAKE_BROKER_H
 #define FULFILLD_TESTS_FAKE_BROKER_H
@@ -15,7 +16,8 @@
 
 void fake_broker_add_queue(const char *queue);
 /** Puts a message into a queue (made when absent); everything is copied. Strings may be NULL, not `body`. */
-void fake_broker_deliver(const char *queue, const char *message_id, const struct headers *headers, const char *body);
+void fake_broker_deliver(const char *queue, const char *message_id, const struct headers *headers,
+                         const char *body);
 /** As above, marked as delivered before. */
 void fake_broker_redeliver(const char *queue, const char *message_id, const struct headers *headers,
                            const char *body);

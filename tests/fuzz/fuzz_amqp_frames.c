@@ -1,6 +1,6 @@
 /*
- * Any bytes as what a broker sends: methods, messages and headers come out or a fault does, and nothing is read
- * or kept beyond them. One input is one stream; its first byte says in what pieces it arrives.
+ * Any bytes as what a broker sends: methods, messages and headers come out or a fault does, and nothing is
+ * read or kept beyond them. One input is one stream; its first byte says in what pieces it arrives.
  */
 #include "common/broker_reader.h"
 
@@ -29,7 +29,8 @@ static bool on_content(void *context, struct broker_content *content)
     struct headers *again = NULL;
 
     (void)context;
-    if (!message->exchange || !message->routing_key || !message->body || message->body_length > BODY_MAX_BYTES)
+    if (!message->exchange || !message->routing_key || !message->body ||
+        message->body_length > BODY_MAX_BYTES)
         abort();
     if (!encoded)
         return false;

@@ -1,4 +1,5 @@
-/* One process accepts; one more for each connection copies bytes both ways. Called by test_broker_rabbitmq.c. */
+/* One process accepts; one more for each connection copies bytes both ways. Called by test_broker_rabbitmq.c.
+ */
 #include "support/dribble.h"
 
 #include "support/unit.h"

@@ -1,6 +1,6 @@
 /*
- * A TCP proxy in a process of its own that passes bytes on in crumbs: the first of a connection one by one, then
- * a few thousand at a time. Every frame boundary falls somewhere inside a read.
+ * A TCP proxy in a process of its own that passes bytes on in crumbs: the first of a connection one by one,
+ * then a few thousand at a time. Every frame boundary falls somewhere inside a read.
  */
 #ifndef FULFILLD_TESTS_SUPPORT_DRIBBLE_H
 #define FULFILLD_TESTS_SUPPORT_DRIBBLE_H

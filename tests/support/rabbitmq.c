@@ -32,8 +32,8 @@ void rabbitmq_ctl(const char *words)
     char command[1024];
 
     assert_true((size_t)snprintf(command, sizeof(command), "%s ctl %s %s >/dev/null",
-                                 variable("FULFILLD_TEST_RABBITMQ_NODE"), variable("FULFILLD_TEST_RABBITMQ_DIR"),
-                                 words) < sizeof(command));
+                                 variable("FULFILLD_TEST_RABBITMQ_NODE"),
+                                 variable("FULFILLD_TEST_RABBITMQ_DIR"), words) < sizeof(command));
     assert_int_equal(system(command), 0);
 }
 
