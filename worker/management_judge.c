@@ -143,38 +143,76 @@ static bool lifts_delivery_limit(const char *key, const json_t *value)
     return strcmp(key, "delivery-limit") == 0 && json_is_integer(value) && json_integer_value(value) < 0;
 }
 
-static void look_for_harm(const struct judge *judge, const json_t *expected, const json_t *found)
+/* An argument that the topology does not have, such as those of a queue that somebody else declared. */
+static void look_for_foreign_arguments(const struct judge *judge, const json_t *expected, const json_t *found)
 {
-    const char *name = text_of(expected, "name");
-    const char *policy = text_of(found, "policy"), *operator_policy = text_of(found, "operator_policy");
-
     for (size_t i = 0; i < ARRAY_LEN(harmful); i++) {
         char argument[MAX_NAME], is[MAX_NAME];
-        const json_t *value;
 
         snprintf(argument, sizeof(argument), "x-%s", harmful[i].key);
+        const json_t *value = json_object_get(json_object_get(found, "arguments"), argument);
         const json_t *ours = json_object_get(json_object_get(expected, "arguments"), argument);
 
-        value = json_object_get(json_object_get(found, "arguments"), argument);
         if (value && !ours && !lifts_delivery_limit(harmful[i].key, value))
-            tell(judge, redeclare, "queue %s: has %s = %s: %s", name, argument, show(value, is, sizeof(is)),
-                 harmful[i].harm);
-        value = json_object_get(json_object_get(found, "effective_policy_definition"), harmful[i].key);
-        /* Words of ours win over a policy's, and numbers when they are smaller. */
-        if (!value || json_is_null(value) || lifts_delivery_limit(harmful[i].key, value) ||
-            (ours && (json_is_string(ours) || json_integer_value(value) >= json_integer_value(ours))))
-            continue;
-        tell(judge, mend_policy, "queue %s: policy %s%s%s sets %s = %s: %s", name, policy,
-             policy[0] && operator_policy[0] ? " with " : "", operator_policy, harmful[i].key,
-             show(value, is, sizeof(is)), harmful[i].harm);
+            tell(judge, redeclare, "queue %s: has %s = %s: %s", text_of(expected, "name"), argument,
+                 show(value, is, sizeof(is)), harmful[i].harm);
     }
     if (judge->server_major >= 4 &&
         !json_object_get(json_object_get(found, "arguments"), "x-delivery-limit") &&
         !json_object_get(json_object_get(found, "effective_policy_definition"), "delivery-limit"))
-        tell(judge, "rabbitmqctl set_policy with delivery-limit -1 for our queues, or declare it anew",
-             "queue %s: RabbitMQ %d sets a delivery limit of 20 by itself: orders are dropped after that "
-             "many deliveries",
-             name, judge->server_major);
+        tell(
+            judge, "set a policy with delivery-limit -1 for our queues, or declare the queue anew",
+            "queue %s: RabbitMQ %d sets a delivery limit of 20 by itself: orders are dropped after that many "
+            "deliveries",
+            text_of(expected, "name"), judge->server_major);
+}
+
+/* The value of a harmful key that a policy sets for a queue, or NULL. */
+static const json_t *set_by_policy(const struct judge *judge, const json_t *expected, size_t key)
+{
+    const json_t *found = find_named(judge->documents[MANAGEMENT_QUEUES], text_of(expected, "name"));
+    const json_t *value =
+        json_object_get(json_object_get(found, "effective_policy_definition"), harmful[key].key);
+    char argument[MAX_NAME];
+
+    snprintf(argument, sizeof(argument), "x-%s", harmful[key].key);
+    const json_t *ours = json_object_get(json_object_get(expected, "arguments"), argument);
+
+    if (!value || json_is_null(value) || lifts_delivery_limit(harmful[key].key, value))
+        return NULL;
+    if (ours && (json_is_string(ours) || json_integer_value(value) >= json_integer_value(ours)))
+        return NULL;
+    return value;
+}
+
+/* One line for each key, however many queues the policy hits. */
+static void look_for_policies(const struct judge *judge, const json_t *queues)
+{
+    for (size_t key = 0; key < ARRAY_LEN(harmful); key++) {
+        const json_t *first = NULL, *value = NULL;
+        size_t i, count = 0;
+        json_t *queue;
+        char is[MAX_NAME], more[32] = "";
+
+        json_array_foreach(queues, i, queue)
+        {
+            const json_t *set = set_by_policy(judge, queue, key);
+
+            if (set && count++ == 0) {
+                first = find_named(judge->documents[MANAGEMENT_QUEUES], text_of(queue, "name"));
+                value = set;
+            }
+        }
+        if (!first)
+            continue;
+        const char *policy = text_of(first, "policy"), *operator_policy = text_of(first, "operator_policy");
+
+        if (count > 1)
+            snprintf(more, sizeof(more), " and %zu more", count - 1);
+        tell(judge, mend_policy, "queue %s%s: policy %s%s%s sets %s = %s: %s", text_of(first, "name"), more,
+             policy, policy[0] && operator_policy[0] ? " with " : "", operator_policy, harmful[key].key,
+             show(value, is, sizeof(is)), harmful[key].harm);
+    }
 }
 
 /* ---- objects ---- */
@@ -222,8 +260,9 @@ static void judge_queues(const struct judge *judge, const json_t *expected)
             tell(judge, "start the nodes of the cluster that hold its members (rabbitmqctl cluster_status)",
                  "queue %s is in state %s", name, state);
         compare_arguments(judge, "queue", queue, found);
-        look_for_harm(judge, queue, found);
+        look_for_foreign_arguments(judge, queue, found);
     }
+    look_for_policies(judge, expected);
 }
 
 static void judge_bindings(const struct judge *judge, const json_t *expected)
