@@ -17,6 +17,8 @@ from oscar.core.loading import get_class, get_model
 from oscar_fulfillment import events, products
 
 REPOSITORY = Path(__file__).resolve().parents[3]
+# The project's own harness: private RabbitMQ, Redis, fulfilld and stand-in LMS.
+sys.path.insert(0, str(REPOSITORY / "tests" / "integration"))
 _sequence = itertools.count(1_767_323_049_000_000)
 _numbers = itertools.count(1)
 
@@ -177,7 +179,6 @@ def rabbitmq(tmp_path_factory):
     """A private RabbitMQ node for the session; tests are skipped where there is no RabbitMQ."""
     if not Path("/usr/lib/rabbitmq/bin/rabbitmq-server").exists():
         pytest.skip("RabbitMQ is not installed")
-    sys.path.insert(0, str(REPOSITORY / "tests" / "integration"))
     from harness.rabbitmq import RabbitMQ
 
     node = RabbitMQ(tmp_path_factory.mktemp("rabbitmq"))

@@ -1,0 +1,163 @@
+"""The whole way: shop, RabbitMQ, the real fulfilld, Redis, the stand-in LMS, and back."""
+
+import os
+import shutil
+import sys
+
+import pytest
+
+from oscar_fulfillment import fulfillment_api
+from oscar_fulfillment.consumer import EventConsumer
+from oscar_fulfillment.models import OutboxMessage
+from oscar_fulfillment.relay import Relay
+from tests.conftest import statuses_of
+from tests.processes import wait_until
+
+pytestmark = [
+    pytest.mark.broker,
+    pytest.mark.fulfilld,
+    pytest.mark.django_db(transaction=True),
+    pytest.mark.skipif(
+        not os.environ.get("FULFILLD_BIN") or not os.environ.get("FULFILLD_LMS_BIN"),
+        reason="FULFILLD_BIN and FULFILLD_LMS_BIN name the built programs",
+    ),
+    pytest.mark.skipif(not shutil.which("redis-server"), reason="Redis is not installed"),
+]
+
+
+@pytest.fixture
+def world(shop, settings, rabbitmq, tmp_path):
+    """fulfilld, Redis and the LMS, with the shop connected to them."""
+    from harness.daemon import Daemon
+    from harness.lms import Lms
+    from harness.redis import Redis
+
+    prefix = "shop" + tmp_path.name[-8:].replace("_", "")
+    settings.OSCAR_FULFILLMENT = {
+        **settings.OSCAR_FULFILLMENT,
+        "AMQP_URLS": [rabbitmq.uri],
+        "AMQP_PREFIX": prefix,
+        "RESUBMIT_GUARD": 0,
+    }
+    redis = Redis(tmp_path / "redis").start()
+    lms = Lms(tmp_path / "lms").start()
+    daemon = Daemon(tmp_path / "fulfilld", rabbitmq, redis, lms, prefix)
+    daemon.use_token(lms, keep_api_key=True).start()
+    yield World(lms)
+    daemon.destroy()
+    lms.destroy()
+    redis.destroy()
+    rabbitmq.delete_prefix(prefix)
+
+
+class World:
+    def __init__(self, lms):
+        self.lms = lms
+
+    def until(self, order, status, lines=None):
+        """Relays and consumes until the order has come to where it should."""
+
+        def arrived():
+            Relay().run_once()
+            EventConsumer().run(until_idle=True)
+            found = statuses_of(order)
+            return found[0] == status and (lines is None or found[1] == lines)
+
+        try:
+            wait_until(arrived, f"order {status} {lines or ''}")
+        except AssertionError:
+            print(statuses_of(order), [n.message for n in order.notes.all()], file=sys.stderr)
+            raise
+
+
+def enrolled(world, course="course-v1:edX+DemoX+2026"):
+    found = world.lms.enrollment("honor", course)
+    return bool(found and found["is_active"]) and found["mode"]
+
+
+def test_a_learner_is_enrolled_and_the_order_complete(shop, world):
+    order = shop.order()
+    world.until(order, "Complete")
+    assert enrolled(world) == "verified"
+    assert order.shipping_events.count() == 1
+
+
+def test_an_lms_that_is_away_is_waited_for_and_the_panel_says_so(shop, world):
+    world.lms.outage(status=503)
+    order = shop.order()
+    world.until(order, "Fulfillment Error", ["Fulfillment Server Error"])
+    known = order.fulfillment_lines.get()
+    assert known.reason_code == "server_error"
+    assert known.next_attempt_at is not None
+    assert not known.final
+    world.lms.recover()
+    world.until(order, "Complete")
+    assert enrolled(world) == "verified"
+
+
+def test_an_unknown_course_is_dead_until_it_is_mended_and_resubmitted(shop, world):
+    product = shop.product(course_key="course-v1:edX+GhostX+2026")
+    order = shop.order(product)
+    world.until(order, "Fulfillment Error")
+    known = order.fulfillment_lines.get()
+    assert known.reason_code == "course_unavailable"
+    assert known.is_dead
+    product.attr.course_key = "course-v1:edX+DemoX+2026"
+    product.save()
+    assert fulfillment_api.resubmit(order).accepted
+    world.until(order, "Complete")
+    assert enrolled(world) == "verified"
+
+
+def test_a_refund_takes_the_course_away_again(shop, world):
+    order = shop.order()
+    world.until(order, "Complete")
+    made = fulfillment_api.refund(order, order.lines.all()).refund
+    world.until(order, "Complete", ["Refunded"])
+    made.refresh_from_db()
+    assert made.status == "Complete"
+    assert not enrolled(world)
+
+
+def test_an_entitlement_is_bought_and_revoked_by_its_uuid(shop, world):
+    course = "6a5f2c1e-0f0c-4f0f-8a53-1f1f0c3b2d4e"
+    product = shop.product("ENT", "Course Entitlement", UUID=course, certificate_type="verified")
+    order = shop.order(product)
+    world.until(order, "Complete")
+    uuid = order.fulfillment_lines.get().result["uuid"]
+    assert order.lines.get().attributes.get(type="course_entitlement").value == uuid
+    fulfillment_api.refund(order, order.lines.all())
+    world.until(order, "Complete", ["Refunded"])
+
+
+def test_a_refund_that_overtakes_the_fulfilment_wins(shop, world):
+    order = shop.order()
+    fulfillment_api.refund(order, order.lines.all())
+    first = OutboxMessage.objects.get(action="fulfill")
+    OutboxMessage.objects.filter(pk=first.pk).update(available_at="2100-01-01T00:00:00Z")
+    world.until(order, "Complete", ["Refunded"])
+    OutboxMessage.objects.filter(pk=first.pk).update(available_at="2000-01-01T00:00:00Z")
+    Relay().run_once()
+    wait_until(
+        lambda: EventConsumer().run(until_idle=True) > 0, "the event of the overtaken message"
+    )
+    assert statuses_of(order) == ("Complete", ["Refunded"])
+    assert not enrolled(world)
+
+
+def test_lines_of_several_kinds_and_learners_go_each_their_way(shop, world):
+    shop.user("ada")
+    order = shop.order(
+        shop.product("A"),
+        (shop.product("B", certificate_type="audit"), "ada"),
+        shop.product("D", "Donation", price="10.00"),
+        shop.product("X", course_key="course-v1:edX+GhostX+2026"),
+    )
+    world.until(
+        order,
+        "Fulfillment Error",
+        ["Complete", "Complete", "Complete", "Fulfillment Server Error"],
+    )
+    assert world.lms.enrollment("ada", "course-v1:edX+DemoX+2026")["mode"] == "audit"
+    for line in order.lines.exclude(status="Fulfillment Server Error"):
+        assert line.shipping_event_quantities.count() == 1
