@@ -26,9 +26,9 @@ struct watch {
     struct http *http;
     curl_socket_t fd;
     struct loop_poll *poll;
-    int wanted;    /* events libcurl waits for */
-    int armed;     /* events the loop waits for; may be more until one comes */
-    bool is_ours;  /* opened by on_socket_open, closed by on_socket_close */
+    int wanted;   /* events libcurl waits for */
+    int armed;    /* events the loop waits for; may be more until one comes */
+    bool is_ours; /* opened by on_socket_open, closed by on_socket_close */
 };
 
 struct http {
@@ -360,9 +360,8 @@ static void on_timer(struct loop_timer *timer)
 static void launch(struct http *http, struct http_op *op)
 {
     struct http_exchange *exchange = op->transfer;
-    CURL *easy = http->idle_count > 0
-                     ? http->idle[--http->idle_count]
-                     : http_easy_new(&http->rules, on_socket_open, on_socket_close, http);
+    CURL *easy = http->idle_count > 0 ? http->idle[--http->idle_count]
+                                      : http_easy_new(&http->rules, on_socket_open, on_socket_close, http);
 
     if (!easy) {
         end_later(http, op, HTTP_FAILED, "out of memory");
@@ -507,7 +506,8 @@ struct http *http_open(struct loop *loop, const struct http_options *options, st
     loop_task_init(&http->task, loop, on_ended);
     http->idle = calloc(http->max_running, sizeof(*http->idle));
     http->multi = curl_multi_init();
-    if (!http->idle || !http->multi || (options->ca_file && !http->rules.ca_file) || !set_multi_options(http)) {
+    if (!http->idle || !http->multi || (options->ca_file && !http->rules.ca_file) ||
+        !set_multi_options(http)) {
         free_http(http);
         *ret_fault = fault_of(ERR_NOMEM);
         return NULL;

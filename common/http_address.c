@@ -57,7 +57,7 @@ static bool is_private_v6(const uint8_t *bytes)
     if (bytes[0] == 0x20 && bytes[1] == 0x02) /* 6to4 */
         return is_private_v4(v4_at(bytes + 2));
     if (bytes[0] == 0x20 && bytes[1] == 0x01 && (bytes[2] < 0x02 || (bytes[2] == 0x0d && bytes[3] == 0xb8)))
-        return true; /* protocol assignments (Teredo among them), documentation */
+        return true;                  /* protocol assignments (Teredo among them), documentation */
     return (bytes[0] & 0xe0) != 0x20; /* only 2000::/3 is public */
 }
 

@@ -32,8 +32,8 @@ struct http_exchange {
     size_t answer_length, answer_capacity;
     size_t head_bytes;
     unsigned begun_count; /* times a connection was ready and sending began */
-    bool head_complete;  /* of the final answer */
-    bool answered;       /* HTTP_ANSWERED */
+    bool head_complete;   /* of the final answer */
+    bool answered;        /* HTTP_ANSWERED */
     bool too_big;
     bool out_of_memory;
     bool forbidden;      /* an address was private */
@@ -42,7 +42,8 @@ struct http_exchange {
     char copies[];
 };
 
-/** A copy of the request; NULL with ret_why (static) when it is not one that may be sent, or out of memory. */
+/** A copy of the request; NULL with ret_why (static) when it is not one that may be sent, or out of memory.
+ */
 struct http_exchange *http_exchange_new(const struct http_rules *rules, const struct http_request *request,
                                         struct http_op *op, const char **ret_why);
 void http_exchange_free(struct http_exchange *exchange);

@@ -18,8 +18,8 @@
 enum {
     HEAD_BYTES_MAX = 64 * 1024, /* of all header lines of an answer */
     ANSWER_CAPACITY_FIRST = 4096,
-    CONNECTION_IDLE_S = 50,     /* shorter than the idle limits of common servers and balancers */
-    CONNECTION_LIFE_S = 300,    /* so that changes of DNS are followed */
+    CONNECTION_IDLE_S = 50,  /* shorter than the idle limits of common servers and balancers */
+    CONNECTION_LIFE_S = 300, /* so that changes of DNS are followed */
     DNS_CACHE_S = 60,
     RETRY_AFTER_MAX_S = 366 * 24 * 3600
 };
@@ -279,10 +279,10 @@ bool http_exchange_handle_is_fresh(const struct http_exchange *exchange)
 /* ---- options ---- */
 
 /* Sets an option; remembers the first refusal. */
-#define SET(option, value) \
-    do { \
-        if (code == CURLE_OK) \
-            code = curl_easy_setopt(easy, (option), (value)); \
+#define SET(option, value)                                                                                   \
+    do {                                                                                                     \
+        if (code == CURLE_OK)                                                                                \
+            code = curl_easy_setopt(easy, (option), (value));                                                \
     } while (0)
 
 static CURLcode set_safety(CURL *easy, const struct http_rules *rules)

@@ -2,8 +2,9 @@
  * The store adapter: keeps one link to Redis up, sends commands, gives each answer to the operation that
  * waits for it. Decides when the link is up (logged in, a master, all scripts loaded), when it is lost
  * (closed, nonsense, silent past a deadline, a replica's answer), when to try again, and what an answer
- * means. The socket is store_link.c's, the bytes of commands and the meaning of errors store_words.c's, the
- * parsing of replies hiredis'. Called by the worker's pipeline and by the sub-commands.
+ * means. The socket is store_link.c's, the first words on it store_greeting.c's, the bytes of commands and
+ * the meaning of errors store_words.c's, the parsing of replies store_reply.c's. Called by the worker's
+ * pipeline and by the sub-commands.
  *
  * Answers come in the order of the commands, so operations wait in a list in that order. One that leaves
  * early (its deadline, a cancel) leaves its answer behind: the operation after it counts, in `skip`, how
@@ -11,13 +12,12 @@
  */
 #include "common/store.h"
 
+#include "common/store_greeting.h"
 #include "common/store_link.h"
+#include "common/store_reply.h"
 #include "common/store_words.h"
 
 #include <assert.h>
-#include <errno.h>
-#include <hiredis/hiredis.h>
-#include <hiredis/read.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -25,10 +25,7 @@
 enum {
     BACKOFF_FIRST_MS = 100,
     BACKOFF_MAX_MS = 5000,
-    IDLE_PING_MS = 5000,           /* a silent death of the server is noticed without work to do */
-    REPLY_ELEMENTS_MAX = 1 << 20,  /* of one array; more is nonsense or malice */
-    REPLY_BYTES_MAX = 64 * 1024 * 1024,
-    DIGEST_LENGTH = 40
+    IDLE_PING_MS = 5000 /* a silent death of the server is noticed without work to do */
 };
 
 enum phase {
@@ -39,10 +36,6 @@ enum phase {
     PHASE_CLOSED
 };
 
-/* Greeting commands before the scripts, in this order where they apply. */
-enum greeting { GREETING_AUTH, GREETING_SELECT, GREETING_NAME, GREETING_ROLE };
-enum { GREETING_COUNT = 4 };
-
 struct op_list {
     struct store_op *first, *last;
 };
@@ -52,33 +45,23 @@ struct store {
     store_state_fn *on_state;
     void *context;
     int64_t timeout_ms;
-    const struct store_script *scripts;
-    size_t script_count;
-    char (*digests)[DIGEST_LENGTH + 1]; /* of the scripts, as this server told them */
     struct store_uri uri;
 
     enum phase phase;
     struct store_link link;
-    redisReader *reader; /* NULL while not connected */
+    struct store_greeting greeting;
+    struct store_reader *reader; /* NULL while not connected */
     struct loop_timer timer; /* of the phase: backoff, connect, greeting; up: first deadline or idle ping */
     int64_t timer_due_ms;    /* while up */
     struct loop_task task;   /* tells ended operations; frees a closed store */
     unsigned failed_tries;   /* since an operation last succeeded */
     bool outage_told;
-    int64_t last_bytes_ms;   /* when anything was last received */
-
-    enum greeting greetings[GREETING_COUNT];
-    size_t greeting_count;
-    size_t greeting_done; /* answers received, scripts included */
+    int64_t last_bytes_ms; /* when anything was last received */
 
     struct op_list waiting; /* sent, in order */
     size_t skip_last;       /* answers to throw away after those of `waiting` */
     struct op_list ended;   /* outcome in op->fault, to be told by the task */
     struct store_op ping;
-};
-
-struct store_reply {
-    redisReply reply; /* never made: a redisReply seen through our name */
 };
 
 static void lose(struct store *store, const struct fault *fault);
@@ -126,12 +109,12 @@ static void wait_remove(struct store *store, struct store_op *op, size_t answers
 
 /* ---- the end of operations ---- */
 
-static void tell(struct store_op *op, const redisReply *reply, const struct fault *fault)
+static void tell(struct store_op *op, const struct store_reply *reply, const struct fault *fault)
 {
     free(op->command);
     op->command = NULL;
     op->in_flight = false;
-    op->done(op, (const struct store_reply *)(const void *)reply, fault);
+    op->done(op, reply, fault);
 }
 
 static void end_later(struct store *store, struct store_op *op, const struct fault *fault)
@@ -145,11 +128,10 @@ static void free_store(struct store *store)
 {
     loop_task_cancel(&store->task);
     loop_timer_stop(&store->timer);
-    if (store->reader)
-        redisReaderFree(store->reader);
+    store_reader_free(store->reader);
     store_link_fini(&store->link);
     store_uri_fini(&store->uri);
-    free(store->digests);
+    store_greeting_fini(&store->greeting);
     free(store);
 }
 
@@ -186,8 +168,7 @@ static void end_all(struct store *store, enum err code_when_due, const struct fa
 static void close_link(struct store *store)
 {
     store_link_drop(&store->link);
-    if (store->reader)
-        redisReaderFree(store->reader);
+    store_reader_free(store->reader);
     store->reader = NULL;
 }
 
@@ -344,174 +325,29 @@ static void arm_timer(struct store *store, int64_t delay_ms)
 
 /* ---- greeting ---- */
 
-/* Nothing when out of memory: the greeting then runs into its deadline. */
-static bool send_args(struct store *store, const struct store_arg *args, size_t count)
-{
-    size_t length = 0;
-    struct store_part part = {args, count};
-    AUTO_FREE char *command = store_command_encode(&part, 1, &length);
-
-    if (!command || !store_link_reserve(&store->link, length))
-        return false;
-    store_link_write(&store->link, command, length);
-    explicit_bzero(command, length); /* it may hold the password */
-    return true;
-}
-
-static bool send_greeting(struct store *store, enum greeting greeting)
-{
-    struct store_arg args[3];
-    char database[16];
-    size_t count = 2;
-
-    switch (greeting) {
-    case GREETING_AUTH:
-        args[0] = STORE_ARG("AUTH");
-        if (store->uri.username)
-            args[count++ - 1] = STORE_ARG(store->uri.username);
-        args[count - 1] = STORE_ARG(store->uri.password);
-        break;
-    case GREETING_SELECT:
-        snprintf(database, sizeof database, "%d", store->uri.database);
-        args[0] = STORE_ARG("SELECT");
-        args[1] = STORE_ARG(database);
-        break;
-    case GREETING_NAME:
-        args[0] = STORE_ARG("CLIENT");
-        args[1] = STORE_ARG("SETNAME");
-        args[count++] = STORE_ARG("fulfilld");
-        break;
-    case GREETING_ROLE:
-        args[0] = STORE_ARG("ROLE");
-        count = 1;
-        break;
-    }
-    return send_args(store, args, count);
-}
-
-static void plan_greeting(struct store *store)
-{
-    store->greeting_count = 0;
-    store->greeting_done = 0;
-    if (store->uri.password)
-        store->greetings[store->greeting_count++] = GREETING_AUTH;
-    if (store->uri.database != 0)
-        store->greetings[store->greeting_count++] = GREETING_SELECT;
-    store->greetings[store->greeting_count++] = GREETING_NAME;
-    store->greetings[store->greeting_count++] = GREETING_ROLE;
-}
-
-static void *create_limited_array(const redisReadTask *task, int elements);
-static redisReplyObjectFunctions reply_functions; /* hiredis' own, but for the limit above */
-
-static redisReader *new_reader(void)
-{
-    redisReader *reader = redisReaderCreate();
-
-    if (!reader)
-        return NULL;
-    reply_functions = *reader->fn;
-    reply_functions.createArray = create_limited_array;
-    redisReaderFree(reader);
-    return redisReaderCreateWithFunctions(&reply_functions);
-}
-
-static void *create_limited_array(const redisReadTask *task, int elements)
-{
-    if (elements > REPLY_ELEMENTS_MAX)
-        return NULL;
-    redisReply *reply = calloc(1, sizeof *reply);
-    if (!reply)
-        return NULL;
-    reply->type = REDIS_REPLY_ARRAY;
-    if (elements > 0) {
-        reply->element = calloc((size_t)elements, sizeof *reply->element);
-        if (!reply->element) {
-            free(reply);
-            return NULL;
-        }
-    }
-    reply->elements = elements > 0 ? (size_t)elements : 0;
-    if (task->parent) {
-        redisReply *parent = task->parent->obj;
-        parent->element[task->idx] = reply;
-    }
-    return reply;
-}
-
 static void on_link_connected(void *context)
 {
     struct store *store = context;
     struct fault nomem = fault_of(ERR_NOMEM);
-    bool is_sent = true;
 
-    store->reader = new_reader();
     store->phase = PHASE_GREETING;
     store->last_bytes_ms = loop_now_ms(store->loop);
     loop_timer_start(&store->timer, store->timeout_ms);
-    plan_greeting(store);
-    for (size_t index = 0; is_sent && index < store->greeting_count; index++)
-        is_sent = send_greeting(store, store->greetings[index]);
-    for (size_t index = 0; is_sent && index < store->script_count; index++) {
-        struct store_arg text = {store->scripts[index].text, store->scripts[index].length};
-        is_sent = send_args(store, (struct store_arg[]){STORE_ARG("SCRIPT"), STORE_ARG("LOAD"), text}, 3);
-    }
-    if (!store->reader || !is_sent)
+    store->reader = store_reader_new();
+    if (!store->reader || !store_greeting_send(&store->greeting, &store->link))
         lose(store, &nomem);
 }
 
-/* OK, or why the link cannot be used. */
-static struct fault judge_greeting(struct store *store, enum greeting greeting, const redisReply *reply)
+static void take_greeting(struct store *store, const struct store_reply *reply)
 {
-    bool is_error = reply->type == REDIS_REPLY_ERROR;
-    struct fault fault = is_error ? store_error_read(reply->str) : fault_of(OK);
+    struct fault fault;
+    bool is_complete = false;
 
-    switch (greeting) {
-    case GREETING_AUTH:
-    case GREETING_SELECT:
-        /* A login that is refused is for an operator to mend; until then Redis is away. */
-        if (is_error)
-            fault.code = ERR_UNAVAILABLE;
-        if (is_error && strstr(fault.detail, store->uri.password ? store->uri.password : "\n"))
-            fault = fault_make(ERR_UNAVAILABLE, "Redis refuses the login");
-        return fault;
-    case GREETING_NAME:
-        return fault_of(OK); /* a courtesy to operators */
-    case GREETING_ROLE:
-        /* Not allowed to ask: the first write will tell. */
-        if (is_error || reply->type != REDIS_REPLY_ARRAY || reply->elements == 0 || !reply->element[0]->str ||
-            strcmp(reply->element[0]->str, "master") == 0)
-            return fault_of(OK);
-        return fault_make(ERR_UNAVAILABLE, "READONLY: this Redis is a %s, not a master",
-                          reply->element[0]->str);
-    }
-    return fault;
-}
-
-static struct fault judge_script(struct store *store, size_t index, const redisReply *reply)
-{
-    if (reply->type == REDIS_REPLY_STRING && reply->len == DIGEST_LENGTH) {
-        memcpy(store->digests[index], reply->str, DIGEST_LENGTH + 1);
-        return fault_of(OK);
-    }
-    if (reply->type != REDIS_REPLY_ERROR)
-        return fault_make(ERR_UNAVAILABLE, "Redis: unexpected answer to SCRIPT LOAD");
-    struct fault why = store_error_read(reply->str);
-    return fault_make(ERR_UNAVAILABLE, "script %s: %.200s", store->scripts[index].name, why.detail);
-}
-
-static void take_greeting(struct store *store, const redisReply *reply)
-{
-    size_t index = store->greeting_done++;
-    struct fault fault = index < store->greeting_count
-                             ? judge_greeting(store, store->greetings[index], reply)
-                             : judge_script(store, index - store->greeting_count, reply);
-
-    if (fault.code != OK) {
+    if (!store_greeting_take(&store->greeting, reply, &is_complete, &fault)) {
         try_failed(store, &fault);
         return;
     }
-    if (store->greeting_done < store->greeting_count + store->script_count)
+    if (!is_complete)
         return;
     store->phase = PHASE_UP;
     arm_deadline(store);
@@ -530,7 +366,8 @@ static bool repeat_with_text(struct store *store, struct store_op *op)
     char head[48];
     int head_length = snprintf(head, sizeof head, "$4\r\nEVAL\r\n$%zu\r\n", op->script->length);
 
-    if (!store_link_reserve(&store->link, first_line + (size_t)head_length + op->script->length + 2 + tail_length))
+    if (!store_link_reserve(&store->link,
+                            first_line + (size_t)head_length + op->script->length + 2 + tail_length))
         return false;
     store_link_write(&store->link, op->command, first_line);
     store_link_write(&store->link, head, (size_t)head_length);
@@ -557,7 +394,7 @@ static void take_error(struct store *store, struct store_op *op, const char *wor
     tell(op, NULL, &fault);
 }
 
-static void take_answer(struct store *store, const redisReply *reply)
+static void take_answer(struct store *store, const struct store_reply *reply)
 {
     struct store_op *op = store->waiting.first;
     size_t *skip = op ? &op->skip : &store->skip_last;
@@ -573,8 +410,8 @@ static void take_answer(struct store *store, const redisReply *reply)
         return;
     }
     wait_remove(store, op, 0);
-    if (reply->type == REDIS_REPLY_ERROR) {
-        take_error(store, op, reply->str);
+    if (store_reply_error(reply)) {
+        take_error(store, op, store_reply_error(reply));
         return;
     }
     store->failed_tries = 0;
@@ -584,25 +421,25 @@ static void take_answer(struct store *store, const redisReply *reply)
 static void on_link_bytes(void *context, const char *data, size_t length)
 {
     struct store *store = context;
-    redisReader *reader = store->reader;
-    void *reply = NULL;
+    struct store_reader *reader = store->reader;
+    struct store_reply *reply = NULL;
 
     store->last_bytes_ms = loop_now_ms(store->loop);
-    int status = redisReaderFeed(reader, data, length);
+    bool is_sense = store_reader_feed(reader, data, length);
     /* Each answer may end in a callback that loses or closes the link, and the reader with it. */
-    while (status == REDIS_OK && (status = redisReaderGetReply(reader, &reply)) == REDIS_OK && reply) {
+    while (is_sense && (is_sense = store_reader_next(reader, &reply)) && reply) {
         if (store->phase == PHASE_GREETING)
             take_greeting(store, reply);
         else
             take_answer(store, reply);
-        freeReplyObject(reply);
+        store_reply_free(reply);
         if (store->reader != reader)
             return;
     }
-    if (status == REDIS_OK && reader->len < REPLY_BYTES_MAX)
+    if (is_sense)
         return;
-    struct fault fault = fault_make(ERR_NETWORK, "Redis sent something that is no answer: %s",
-                                    status == REDIS_OK ? "too long" : reader->errstr);
+    struct fault fault =
+        fault_make(ERR_NETWORK, "Redis sent something that is no answer: %s", store_reader_why(reader));
     on_link_failed(store, &fault);
 }
 
@@ -614,7 +451,8 @@ static void prepare(struct store *store, struct store_op *op, store_done_fn *don
     *op = (struct store_op){.done = done, .store = store, .in_flight = true};
 }
 
-static void send_op(struct store *store, struct store_op *op, const struct store_part *parts, size_t part_count)
+static void send_op(struct store *store, struct store_op *op, const struct store_part *parts,
+                    size_t part_count)
 {
     struct fault nomem = fault_of(ERR_NOMEM);
 
@@ -647,22 +485,23 @@ void store_script_start(struct store *store, struct store_op *op, const struct s
                         const struct store_arg *keys, size_t key_count, const struct store_arg *args,
                         size_t arg_count, store_done_fn *done)
 {
-    size_t index = (size_t)(script - store->scripts);
+    size_t index = (size_t)(script - store->greeting.scripts);
     char number[24];
 
-    assert(script >= store->scripts && index < store->script_count);
+    assert(script >= store->greeting.scripts && index < store->greeting.script_count);
     prepare(store, op, done);
     if (refuse(store, op))
         return;
     op->script = script;
     snprintf(number, sizeof number, "%zu", key_count);
-    struct store_arg head[] = {STORE_ARG("EVALSHA"), {store->digests[index], DIGEST_LENGTH}, STORE_ARG(number)};
+    struct store_arg head[] = {
+        STORE_ARG("EVALSHA"), {store->greeting.digests[index], STORE_DIGEST_LENGTH}, STORE_ARG(number)};
     struct store_part parts[] = {{head, ARRAY_LEN(head)}, {keys, key_count}, {args, arg_count}};
     send_op(store, op, parts, ARRAY_LEN(parts));
 }
 
-void store_command_start(struct store *store, struct store_op *op, const struct store_arg *args, size_t arg_count,
-                         store_done_fn *done)
+void store_command_start(struct store *store, struct store_op *op, const struct store_arg *args,
+                         size_t arg_count, store_done_fn *done)
 {
     struct store_part part = {args, arg_count};
 
@@ -720,15 +559,16 @@ struct store *store_open(struct loop *loop, const struct store_options *options,
     store->context = context;
     store->uri = uri;
     store->timeout_ms = options->timeout_ms;
-    store->scripts = options->scripts;
-    store->script_count = options->script_count;
-    store->digests = calloc(options->script_count + 1, sizeof *store->digests);
     store_link_init(&store->link, loop, &store->uri, &events, store);
     loop_timer_init(&store->timer, loop, on_timer);
     loop_task_init(&store->task, loop, on_ended);
-    enum err err = store->digests ? set_login(store, options) : ERR_NOMEM;
+    enum err err =
+        store_greeting_init(&store->greeting, &store->uri, options->scripts, options->script_count);
+    if (!err)
+        err = set_login(store, options);
     if (err) {
-        *ret_fault = err == ERR_CONFIG ? fault_make(err, "Redis: a user name needs a password") : fault_of(err);
+        *ret_fault =
+            err == ERR_CONFIG ? fault_make(err, "Redis: a user name needs a password") : fault_of(err);
         free_store(store);
         return NULL;
     }
@@ -753,46 +593,4 @@ void store_close(struct store *store)
     close_link(store);
     end_all(store, ERR_CANCELED, &fault);
     loop_task_start(&store->task);
-}
-
-/* ---- replies ---- */
-
-size_t store_reply_count(const struct store_reply *reply)
-{
-    return reply && reply->reply.type == REDIS_REPLY_ARRAY ? reply->reply.elements : 0;
-}
-
-const struct store_reply *store_reply_at(const struct store_reply *reply, size_t index)
-{
-    if (index >= store_reply_count(reply))
-        return NULL;
-    return (const struct store_reply *)(const void *)reply->reply.element[index];
-}
-
-int64_t store_reply_int(const struct store_reply *reply)
-{
-    if (!reply)
-        return 0;
-    if (reply->reply.type == REDIS_REPLY_INTEGER)
-        return reply->reply.integer;
-    const char *text = store_reply_str(reply, NULL);
-    char *end = NULL;
-    errno = 0;
-    long long value = strtoll(text, &end, 10);
-    return errno == 0 && end != text && *end == '\0' ? value : 0;
-}
-
-const char *store_reply_str(const struct store_reply *reply, size_t *ret_length)
-{
-    bool is_text =
-        reply && (reply->reply.type == REDIS_REPLY_STRING || reply->reply.type == REDIS_REPLY_STATUS);
-
-    if (ret_length)
-        *ret_length = is_text ? reply->reply.len : 0;
-    return is_text ? reply->reply.str : "";
-}
-
-bool store_reply_nil(const struct store_reply *reply)
-{
-    return !reply || reply->reply.type == REDIS_REPLY_NIL;
 }

@@ -19,10 +19,10 @@ struct store_script {
 };
 
 struct store_options {
-    const char *uri;         /* redis://[user[:password]@]host:port/db or redis+unix:///path?db=0 */
-    const char *username;    /* NULL = none; over the URI's */
-    const char *password;    /* NULL = none; over the URI's */
-    int64_t timeout_ms;      /* > 0; deadline of every operation and of each connect step */
+    const char *uri;      /* redis://[user[:password]@]host:port/db or redis+unix:///path?db=0 */
+    const char *username; /* NULL = none; over the URI's */
+    const char *password; /* NULL = none; over the URI's */
+    int64_t timeout_ms;   /* > 0; deadline of every operation and of each connect step */
     const struct store_script *scripts; /* borrowed for ever */
     size_t script_count;
 };
@@ -34,13 +34,14 @@ typedef void store_state_fn(void *context, bool up, const struct fault *fault);
 struct store *store_open(struct loop *loop, const struct store_options *options, store_state_fn *on_state,
                          void *context, struct fault *ret_fault);
 bool store_up(const struct store *store);
-/** Ends all operations with ERR_CANCELED, closes the link, and frees once the loop is done with it. NULL is fine. */
+/** Ends all operations with ERR_CANCELED, closes the link, and frees once the loop is done with it. NULL is
+ * fine. */
 void store_close(struct store *store);
 
 /* ---- replies: borrowed for the duration of done() ---- */
 
 struct store_reply;
-size_t store_reply_count(const struct store_reply *reply);                 /* elements of an array, else 0 */
+size_t store_reply_count(const struct store_reply *reply); /* elements of an array, else 0 */
 const struct store_reply *store_reply_at(const struct store_reply *reply, size_t index); /* NULL outside */
 /* 0 when it is no integer (numeric strings are read as well). */
 int64_t store_reply_int(const struct store_reply *reply);
@@ -70,11 +71,11 @@ struct store_op {
     struct store *store;
     struct store_op *prev, *next;
     int64_t deadline_ms;
-    size_t skip;            /* answers of operations that left early, to be thrown away before ours */
+    size_t skip; /* answers of operations that left early, to be thrown away before ours */
     const struct store_script *script;
-    char *command;          /* the formatted command, for a repeat after NOSCRIPT; freed before done */
+    char *command; /* the formatted command, for a repeat after NOSCRIPT; freed before done */
     size_t command_length;
-    struct fault fault;     /* outcome waiting to be told */
+    struct fault fault; /* outcome waiting to be told */
     bool in_flight;
     bool canceled;
 };
@@ -88,8 +89,8 @@ void store_script_start(struct store *store, struct store_op *op, const struct s
                         size_t arg_count, store_done_fn *done);
 
 /** Runs a plain command (PING, INFO, CONFIG GET …) with the same promises. */
-void store_command_start(struct store *store, struct store_op *op, const struct store_arg *args, size_t arg_count,
-                         store_done_fn *done);
+void store_command_start(struct store *store, struct store_op *op, const struct store_arg *args,
+                         size_t arg_count, store_done_fn *done);
 
 /** Asks for an end: done() still comes, with ERR_CANCELED unless the answer is already there. */
 void store_op_cancel(struct store_op *op);

@@ -2,9 +2,6 @@
  * The socket below the store. Decides how a connection is made (each address of a name in turn), when bytes
  * are sent (all of a loop turn in one send) and when the stream counts as lost. What the bytes mean, how
  * long to wait and when to try again is left to store.c, its only caller.
- *
- * hiredis' own asynchronous API is not used: it ends the process by an assert when a server sends a reply
- * that nobody asked for, has no deadlines, and swallows failures of the poll. See docs/decisions.md.
  */
 #include "common/store_link.h"
 

@@ -9,9 +9,9 @@
 #include <strings.h>
 #include <sys/un.h>
 
-#define TCP_SCHEME "redis://"
+#define TCP_SCHEME  "redis://"
 #define UNIX_SCHEME "redis+unix://"
-#define ALLOWED "; allowed: redis://[user[:password]@]host[:port][/db] or redis+unix:///path[?db=N]"
+#define ALLOWED     "; allowed: redis://[user[:password]@]host[:port][/db] or redis+unix:///path[?db=N]"
 
 static struct fault wrong(const char *what)
 {
@@ -75,7 +75,8 @@ static long read_number(const char *from, const char *to, long limit)
     return value;
 }
 
-static enum err read_database(const char *from, const char *to, struct store_uri *uri, struct fault *ret_fault)
+static enum err read_database(const char *from, const char *to, struct store_uri *uri,
+                              struct fault *ret_fault)
 {
     long database = read_number(from, to, INT_MAX / 16);
 

@@ -91,18 +91,18 @@ static bool begins_with(const char *words, const char *code)
 
 /* Redis did not run it and may do so later, or on another node, or after an operator has acted. */
 static const char *const unavailable_codes[] = {
-    "READONLY", "LOADING", "OOM",  "MISCONF", "NOAUTH",      "WRONGPASS", "NOPERM",
-    "BUSY",     "MOVED",   "ASK",  "TRYAGAIN", "CLUSTERDOWN", "MASTERDOWN", "NOREPLICAS",
+    "READONLY", "LOADING", "OOM", "MISCONF",  "NOAUTH",      "WRONGPASS",  "NOPERM",
+    "BUSY",     "MOVED",   "ASK", "TRYAGAIN", "CLUSTERDOWN", "MASTERDOWN", "NOREPLICAS",
 };
 
 /* The same, in sentences that come under the general code ERR. */
 static const char *const unavailable_sentences[] = {
     "ERR max number of clients",
-    "ERR operation not permitted",      /* NOAUTH before Redis 2.8.. and of some proxies */
-    "ERR invalid password",             /* WRONGPASS before Redis 6 */
+    "ERR operation not permitted", /* NOAUTH before Redis 2.8.. and of some proxies */
+    "ERR invalid password",        /* WRONGPASS before Redis 6 */
     "ERR AUTH ",
-    "ERR Client sent AUTH",             /* the same before Redis 6 */
-    "ERR server closed connection",     /* of proxies */
+    "ERR Client sent AUTH",         /* the same before Redis 6 */
+    "ERR server closed connection", /* of proxies */
     "ERR Background save",
 };
 
@@ -147,6 +147,6 @@ bool store_error_is_noscript(const char *words)
 
 bool store_error_wants_reconnect(const char *words)
 {
-    return begins_with(words, "READONLY") || begins_with(words, "NOAUTH") || begins_with(words, "MASTERDOWN") ||
-           (is_wrapped_unavailable(words) && strstr(words, "-READONLY "));
+    return begins_with(words, "READONLY") || begins_with(words, "NOAUTH") ||
+           begins_with(words, "MASTERDOWN") || (is_wrapped_unavailable(words) && strstr(words, "-READONLY "));
 }

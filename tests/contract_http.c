@@ -49,7 +49,8 @@ static void on_done(struct http_op *op)
     snprintf(trial->header, sizeof trial->header, "%s", header ? header : "");
 }
 
-static void start_with(struct trial *trial, const char *path, const struct http_header *header, http_done_fn *done)
+static void start_with(struct trial *trial, const char *path, const struct http_header *header,
+                       http_done_fn *done)
 {
     struct http_request request = {.method = "POST",
                                    .url = subject_url(path),

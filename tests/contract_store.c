@@ -5,7 +5,10 @@
 
 #include <stdio.h>
 
-#define SCRIPT(name, text) {name, text, sizeof(text) - 1}
+#define SCRIPT(name, text)                                                                                   \
+    {                                                                                                        \
+        name, text, sizeof(text) - 1                                                                         \
+    }
 const struct store_script contract_scripts[] = {
     [SCRIPT_KINDS] = SCRIPT("kinds", "return {1, 'two', false, {'3'}, '42'}"),
     [SCRIPT_ECHO] = SCRIPT("echo", "return {KEYS[1], ARGV[1], ARGV[2]}"),
@@ -266,7 +269,8 @@ static void test_closing_ends_what_is_pending(void **state)
 static struct trial reused;
 static size_t starts_left;
 
-static void on_done_start_again(struct store_op *op, const struct store_reply *reply, const struct fault *fault)
+static void on_done_start_again(struct store_op *op, const struct store_reply *reply,
+                                const struct fault *fault)
 {
     assert_int_equal(fault->code, OK);
     assert_non_null(reply);
@@ -330,13 +334,15 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_a_script_error_is_a_refusal_with_its_words, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_a_full_memory_is_no_refusal, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_many_operations_end_each_with_its_own_answer, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_a_canceled_operation_ends_once_and_its_answer_is_nobody_elses, set_up,
+        cmocka_unit_test_setup_teardown(test_a_canceled_operation_ends_once_and_its_answer_is_nobody_elses,
+                                        set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_an_answer_that_never_comes_ends_at_the_deadline, set_up,
                                         tear_down),
-        cmocka_unit_test_setup_teardown(test_an_answer_that_never_comes_ends_at_the_deadline, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_a_lost_link_ends_what_is_pending_and_refuses_what_comes, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(test_closing_ends_what_is_pending, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_an_operation_may_be_started_again_from_its_own_end, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_an_operation_may_be_started_again_from_its_own_end, set_up,
+                                        tear_down),
         cmocka_unit_test_setup_teardown(test_the_store_may_be_closed_from_an_end, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_a_bad_uri_is_a_configuration_error, set_up, tear_down),
     };

@@ -1,6 +1,6 @@
 /*
- * What contract_store.c needs of the store it is run against: contract_store_fake.c (scripted answers, virtual
- * clock) or contract_store_real.c (a private redis-server).
+ * What contract_store.c needs of the store it is run against: contract_store_fake.c (scripted answers,
+ * virtual clock) or contract_store_real.c (a private redis-server).
  */
 #ifndef FULFILLD_TESTS_CONTRACT_STORE_H
 #define FULFILLD_TESTS_CONTRACT_STORE_H

@@ -36,8 +36,9 @@ void subject_expect(enum contract_script script)
 
     switch (script) {
     case SCRIPT_KINDS:
-        fake_store_answer(name, fake_reply_array(5, fake_reply_int(1), fake_reply_str("two"), fake_reply_nil(),
-                                                 fake_reply_strings("3", NULL), fake_reply_str("42")));
+        fake_store_answer(name,
+                          fake_reply_array(5, fake_reply_int(1), fake_reply_str("two"), fake_reply_nil(),
+                                           fake_reply_strings("3", NULL), fake_reply_str("42")));
         break;
     case SCRIPT_ECHO:
         fake_store_answer(name, fake_reply_strings("k", "a b", "", NULL));

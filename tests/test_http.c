@@ -1,232 +1,15 @@
 /*
- * common/http.c against servers that misbehave: which outcome each fault has, that no request is ever sent
- * twice, what the limits do. The server is a puppet on the same loop.
+ * common/http.c against servers that misbehave: which outcome each fault has, what is sent, what the limits
+ * do. The server is a puppet on the same loop.
  */
 #include "common/http.h"
 
 #include "support/await.h"
-#include "support/http_puppet.h"
+#include "support/http_trial.h"
 #include "support/tls_server.h"
 #include "support/unit.h"
 
-#include <signal.h>
 #include <stdio.h>
-
-enum { MAX_RESPONSE = 100000, MAX_CONNECTIONS = 4, TIMEOUT_MS = 400, LONG_MS = 15000 };
-
-struct trial {
-    struct http_op op;
-    bool ended;
-    char header[64];
-    char body[64];
-};
-
-static struct loop *loop;
-static struct http *http;
-static struct http_puppet *puppet;
-
-static void open_http(const struct http_options *options)
-{
-    struct fault fault = fault_of(OK);
-
-    http = http_open(loop, options, &fault);
-    assert_non_null(http);
-}
-
-static int set_up(void **state)
-{
-    (void)state;
-    signal(SIGPIPE, SIG_IGN); /* as the program does */
-    setenv("http_proxy", "http://127.0.0.1:1", 1);
-    loop = loop_new();
-    puppet = http_puppet_new(loop);
-    open_http(&(struct http_options){.max_connections = MAX_CONNECTIONS, .max_response_bytes = MAX_RESPONSE});
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    (void)state;
-    http_close(http);
-    http_puppet_free(puppet);
-    http = NULL;
-    puppet = NULL;
-    loop_run(loop);
-    loop_free(loop);
-    return 0;
-}
-
-static void on_done(struct http_op *op)
-{
-    struct trial *trial = container_of(op, struct trial, op);
-    const char *header = http_header(op, "x-twice");
-
-    assert_false(trial->ended);
-    assert_false(http_op_active(op));
-    assert_int_equal(op->body[op->body_length], '\0');
-    trial->ended = true;
-    snprintf(trial->header, sizeof trial->header, "%s", header ? header : "");
-    snprintf(trial->body, sizeof trial->body, "%.60s", op->body);
-}
-
-static void start_url(struct trial *trial, const char *method, const char *url, const char *body, int64_t timeout_ms)
-{
-    struct http_header header = {"X-Test", "1"};
-    struct http_request request = {.method = method,
-                                   .url = url,
-                                   .headers = &header,
-                                   .header_count = 1,
-                                   .body = body,
-                                   .body_length = body ? strlen(body) : 0,
-                                   .connect_timeout_ms = timeout_ms,
-                                   .timeout_ms = timeout_ms};
-
-    *trial = (struct trial){.ended = false};
-    http_start(http, &trial->op, &request, on_done);
-    assert_false(trial->ended);
-}
-
-static void start(struct trial *trial, const char *method, const char *path, const char *body, int64_t timeout_ms)
-{
-    start_url(trial, method, http_puppet_url(puppet, path), body, timeout_ms);
-}
-
-static void finish(struct trial *trial, enum http_outcome outcome)
-{
-    assert_true(await_flag(loop, &trial->ended));
-    if (trial->op.outcome != outcome)
-        fail_msg("outcome \"%s\" (%s), not \"%s\"", http_outcome_text(trial->op.outcome), trial->op.detail,
-                 http_outcome_text(outcome));
-}
-
-static void run(struct trial *trial, const char *method, const char *path, const char *body,
-                enum http_outcome outcome)
-{
-    start(trial, method, path, body, LONG_MS);
-    finish(trial, outcome);
-}
-
-/* ---- one copy of every request ---- */
-
-static const struct {
-    const char *method, *body;
-} requests[] = {
-    {"POST", "{\"a\":1}"}, {"POST", NULL}, {"POST", ""},     {"PUT", "b"},   {"PATCH", "b"},
-    {"DELETE", NULL},      {"DELETE", "b"}, {"GET", NULL},   {"HEAD", NULL}, {"OPTIONS", NULL},
-};
-
-static void check_one_copy(const char *path)
-{
-    for (size_t index = 0; index < ARRAY_LEN(requests); index++) {
-        const char *method = requests[index].method;
-        struct trial warm, trial;
-        size_t before = http_puppet_count(puppet, method, path);
-        size_t accepted = puppet_accepted(http_puppet_peers(puppet));
-        run(&warm, "GET", "/ok", NULL, HTTP_ANSWERED);
-        run(&trial, method, path, requests[index].body, HTTP_NO_ANSWER);
-        assert_true(trial.op.sent);
-        await_nothing(loop, 20);
-        assert_int_equal(http_puppet_count(puppet, method, path), before + 1);
-        /* The request was on the connection that GET had opened, and no other was opened for a repeat. */
-        assert_int_equal(puppet_accepted(http_puppet_peers(puppet)), accepted + 1);
-    }
-}
-
-static void test_a_reused_connection_that_closes_without_an_answer_is_no_reason_to_repeat(void **state)
-{
-    (void)state;
-    check_one_copy("/close");
-}
-
-static void test_a_reused_connection_that_is_reset_is_no_reason_to_repeat(void **state)
-{
-    (void)state;
-    check_one_copy("/reset");
-}
-
-static void test_other_idle_connections_are_no_reason_to_repeat(void **state)
-{
-    struct trial waiting[3], trial;
-
-    (void)state;
-    for (size_t index = 0; index < ARRAY_LEN(waiting); index++)
-        start(&waiting[index], "GET", "/never", NULL, LONG_MS);
-    await_nothing(loop, 50);
-    http_puppet_answer_waiting(puppet);
-    for (size_t index = 0; index < ARRAY_LEN(waiting); index++)
-        finish(&waiting[index], HTTP_ANSWERED);
-    run(&trial, "POST", "/close", "x", HTTP_NO_ANSWER);
-    await_nothing(loop, 20);
-    assert_int_equal(http_puppet_count(puppet, "POST", "/close"), 1);
-}
-
-static void test_a_large_body_cut_off_on_a_reused_connection_is_not_repeated(void **state)
-{
-    enum { BODY = 16 << 20 };
-    AUTO_FREE char *body = malloc(BODY + 1);
-    struct trial warm, trial;
-
-    (void)state;
-    memset(body, 'x', BODY);
-    body[BODY] = '\0';
-    run(&warm, "GET", "/ok", NULL, HTTP_ANSWERED);
-    puppet_stop_reading(http_puppet_peers(puppet));
-    start(&trial, "POST", "/ok", body, LONG_MS);
-    await_nothing(loop, 100);
-    puppet_reset_all(http_puppet_peers(puppet));
-    finish(&trial, HTTP_NO_ANSWER); /* how much had left is not known any more */
-    assert_true(trial.op.sent);
-    await_nothing(loop, 50);
-    assert_int_equal(puppet_accepted(http_puppet_peers(puppet)), 1);
-}
-
-static void test_a_large_body_sent_whole_is_told_as_sent(void **state)
-{
-    enum { BODY = 500000 };
-    AUTO_FREE char *body = malloc(BODY + 1);
-    struct trial warm, trial;
-
-    (void)state;
-    memset(body, 'x', BODY);
-    body[BODY] = '\0';
-    for (int round = 0; round < 3; round++) {
-        run(&warm, "GET", "/ok", NULL, HTTP_ANSWERED);
-        run(&trial, "POST", round % 2 ? "/close" : "/reset", body, HTTP_NO_ANSWER);
-        assert_true(trial.op.sent);
-        run(&trial, "PUT", round % 2 ? "/close" : "/reset", body, HTTP_NO_ANSWER); /* on a connection of its own */
-        assert_true(trial.op.sent);
-    }
-    assert_int_equal(http_puppet_count(puppet, NULL, "/ok"), 3);
-    assert_int_equal(http_puppet_count(puppet, NULL, NULL), 9);
-}
-
-static void test_a_connection_that_the_server_closed_while_idle_costs_nothing(void **state)
-{
-    struct trial warm, trial;
-
-    (void)state;
-    for (size_t index = 0; index < ARRAY_LEN(requests); index++) {
-        run(&warm, "GET", "/ok-then-close", NULL, HTTP_ANSWERED);
-        run(&trial, requests[index].method, "/ok", requests[index].body, HTTP_ANSWERED);
-        /* The same where nothing ran between the close and the request. */
-        run(&warm, "GET", "/ok", NULL, HTTP_ANSWERED);
-        puppet_end_all(http_puppet_peers(puppet));
-        run(&trial, requests[index].method, "/ok", requests[index].body, HTTP_ANSWERED);
-        run(&warm, "GET", "/ok", NULL, HTTP_ANSWERED);
-        puppet_reset_all(http_puppet_peers(puppet));
-        run(&trial, requests[index].method, "/ok", requests[index].body, HTTP_ANSWERED);
-    }
-}
-
-static void test_connections_are_reused(void **state)
-{
-    struct trial trial;
-
-    (void)state;
-    for (int count = 0; count < 20; count++)
-        run(&trial, count % 2 ? "POST" : "GET", "/ok", count % 2 ? "x" : NULL, HTTP_ANSWERED);
-    assert_int_equal(puppet_accepted(http_puppet_peers(puppet)), 1);
-}
 
 /* ---- outcomes ---- */
 
@@ -265,7 +48,7 @@ static void test_every_way_to_answer_has_its_outcome(void **state)
     (void)state;
     for (size_t index = 0; index < ARRAY_LEN(outcome_rows); index++) {
         struct trial trial;
-        start(&trial, "POST", outcome_rows[index].path, "body", LONG_MS);
+        http_trial_start(&trial, "POST", outcome_rows[index].path, "body", LONG_MS);
         assert_true(await_flag(loop, &trial.ended));
         if (trial.op.outcome != outcome_rows[index].outcome || trial.op.status != outcome_rows[index].status)
             fail_msg("%s: %s, status %d (%s)", outcome_rows[index].path, http_outcome_text(trial.op.outcome),
@@ -283,10 +66,10 @@ static void test_no_answer_in_time_is_told_as_sent(void **state)
     struct trial none, half;
 
     (void)state;
-    start(&none, "POST", "/never", "x", TIMEOUT_MS);
-    start(&half, "POST", "/half-body-never", "x", TIMEOUT_MS);
-    finish(&none, HTTP_TIMED_OUT);
-    finish(&half, HTTP_TIMED_OUT);
+    http_trial_start(&none, "POST", "/never", "x", TIMEOUT_MS);
+    http_trial_start(&half, "POST", "/half-body-never", "x", TIMEOUT_MS);
+    http_trial_finish(&none, HTTP_TIMED_OUT);
+    http_trial_finish(&half, HTTP_TIMED_OUT);
     assert_true(none.op.sent && half.op.sent);
     assert_true(none.op.elapsed_ms >= TIMEOUT_MS);
 }
@@ -294,32 +77,28 @@ static void test_no_answer_in_time_is_told_as_sent(void **state)
 static void test_a_body_that_the_server_does_not_read_in_time_was_not_sent(void **state)
 {
     enum { BODY = 16 << 20 };
-    AUTO_FREE char *body = malloc(BODY + 1);
+    AUTO_FREE char *body = http_trial_body(BODY);
     struct trial trial;
 
     (void)state;
-    memset(body, 'x', BODY);
-    body[BODY] = '\0';
     puppet_stop_reading(http_puppet_peers(puppet));
-    start(&trial, "POST", "/ok", body, TIMEOUT_MS);
-    finish(&trial, HTTP_SEND_FAILED);
+    http_trial_start(&trial, "POST", "/ok", body, TIMEOUT_MS);
+    http_trial_finish(&trial, HTTP_SEND_FAILED);
     assert_false(trial.op.sent);
 }
 
 static void test_a_body_cut_off_on_a_new_connection_was_not_sent(void **state)
 {
     enum { BODY = 16 << 20 };
-    AUTO_FREE char *body = malloc(BODY + 1);
+    AUTO_FREE char *body = http_trial_body(BODY);
     struct trial trial;
 
     (void)state;
-    memset(body, 'x', BODY);
-    body[BODY] = '\0';
     puppet_stop_reading(http_puppet_peers(puppet));
-    start(&trial, "POST", "/ok", body, LONG_MS);
+    http_trial_start(&trial, "POST", "/ok", body, LONG_MS);
     await_nothing(loop, 100);
     puppet_reset_all(http_puppet_peers(puppet));
-    finish(&trial, HTTP_SEND_FAILED);
+    http_trial_finish(&trial, HTTP_SEND_FAILED);
     assert_false(trial.op.sent);
 }
 
@@ -328,10 +107,10 @@ static void test_a_refused_connection_and_an_unknown_name_are_told_apart(void **
     struct trial refused, unknown;
 
     (void)state;
-    start_url(&refused, "POST", "http://127.0.0.1:1/", "x", LONG_MS);
-    start_url(&unknown, "POST", "http://no-such-host.invalid/", "x", LONG_MS);
-    finish(&refused, HTTP_NO_CONNECTION);
-    finish(&unknown, HTTP_NO_NAME);
+    http_trial_start_url(&refused, "POST", "http://127.0.0.1:1/", "x", LONG_MS);
+    http_trial_start_url(&unknown, "POST", "http://no-such-host.invalid/", "x", LONG_MS);
+    http_trial_finish(&refused, HTTP_NO_CONNECTION);
+    http_trial_finish(&unknown, HTTP_NO_NAME);
     assert_false(refused.op.sent || unknown.op.sent);
 }
 
@@ -352,8 +131,8 @@ static void test_a_server_without_tls_is_told(void **state)
 
     (void)state;
     snprintf(url, sizeof url, "https://127.0.0.1:%d/ok", puppet_port(plain));
-    start_url(&trial, "POST", url, "x", LONG_MS);
-    finish(&trial, HTTP_NO_TLS);
+    http_trial_start_url(&trial, "POST", url, "x", LONG_MS);
+    http_trial_finish(&trial, HTTP_NO_TLS);
     assert_false(trial.op.sent);
     puppet_free(plain);
 }
@@ -365,8 +144,8 @@ static void test_a_handshake_without_end_is_no_connection(void **state)
 
     (void)state;
     snprintf(url, sizeof url, "https://127.0.0.1:%d/ok", puppet_port(http_puppet_peers(puppet)));
-    start_url(&trial, "POST", url, "x", TIMEOUT_MS);
-    finish(&trial, HTTP_NO_CONNECTION);
+    http_trial_start_url(&trial, "POST", url, "x", TIMEOUT_MS);
+    http_trial_finish(&trial, HTTP_NO_CONNECTION);
     assert_false(trial.op.sent);
 }
 
@@ -374,10 +153,9 @@ static enum http_outcome ask_https(const struct tls_server *server, const char *
 {
     struct trial trial;
 
-    http_close(http);
-    open_http(&(struct http_options){
-        .max_connections = 1, .max_response_bytes = MAX_RESPONSE, .ca_file = ca_file});
-    start_url(&trial, "GET", tls_server_url(server), NULL, LONG_MS);
+    http_trial_reopen(
+        &(struct http_options){.max_connections = 1, .max_response_bytes = MAX_RESPONSE, .ca_file = ca_file});
+    http_trial_start_url(&trial, "GET", tls_server_url(server), NULL, LONG_MS);
     assert_true(await_flag(loop, &trial.ended));
     assert_true(trial.op.sent == (trial.op.outcome == HTTP_ANSWERED));
     return trial.op.outcome;
@@ -402,17 +180,17 @@ static void test_only_certificates_of_the_ca_for_the_host_are_accepted(void **st
 static void test_private_addresses_can_be_forbidden(void **state)
 {
     struct trial trial;
-    static const char *const hosts[] = {"127.0.0.1", "localhost", "[::1]", "0x7f.1", "[::ffff:127.0.0.1]", "0"};
+    static const char *const hosts[] = {"127.0.0.1", "localhost",          "[::1]",
+                                        "0x7f.1",    "[::ffff:127.0.0.1]", "0"};
 
     (void)state;
-    http_close(http);
-    open_http(&(struct http_options){
+    http_trial_reopen(&(struct http_options){
         .max_connections = 1, .max_response_bytes = MAX_RESPONSE, .forbid_private = true});
     for (size_t index = 0; index < ARRAY_LEN(hosts); index++) {
         char url[96];
         snprintf(url, sizeof url, "http://%s:%d/ok", hosts[index], puppet_port(http_puppet_peers(puppet)));
-        start_url(&trial, "GET", url, NULL, LONG_MS);
-        finish(&trial, HTTP_FORBIDDEN);
+        http_trial_start_url(&trial, "GET", url, NULL, LONG_MS);
+        http_trial_finish(&trial, HTTP_FORBIDDEN);
         assert_false(trial.op.sent);
     }
     assert_int_equal(puppet_accepted(http_puppet_peers(puppet)), 0);
@@ -436,8 +214,8 @@ static void test_nothing_is_sent_that_was_not_asked_for(void **state)
     (void)state;
     memset(body, 'x', 20000); /* libcurl asks "Expect: 100-continue" from some size on */
     body[20000] = '\0';
-    run(&trial, "GET", "/cookie", NULL, HTTP_ANSWERED);
-    run(&trial, "POST", "/ok", body, HTTP_ANSWERED);
+    http_trial_run(&trial, "GET", "/cookie", NULL, HTTP_ANSWERED);
+    http_trial_run(&trial, "POST", "/ok", body, HTTP_ANSWERED);
     assert_sent("HTTP/1.1\r\n", true);
     assert_sent("\r\nX-Test: 1\r\n", true);
     assert_sent("\r\nContent-Length: 20000\r\n", true);
@@ -445,19 +223,19 @@ static void test_nothing_is_sent_that_was_not_asked_for(void **state)
     assert_sent("Content-Type:", false);
     assert_sent("Cookie:", false);
     assert_sent("Upgrade:", false);
-    run(&trial, "POST", "/ok", NULL, HTTP_ANSWERED);
+    http_trial_run(&trial, "POST", "/ok", NULL, HTTP_ANSWERED);
     assert_sent("POST /ok ", true);
     assert_sent("\r\nContent-Length: 0\r\n", true);
-    run(&trial, "DELETE", "/ok", NULL, HTTP_ANSWERED);
+    http_trial_run(&trial, "DELETE", "/ok", NULL, HTTP_ANSWERED);
     assert_sent("DELETE /ok ", true);
     assert_sent("Content-Length:", false);
-    run(&trial, "DELETE", "/ok", "b", HTTP_ANSWERED);
+    http_trial_run(&trial, "DELETE", "/ok", "b", HTTP_ANSWERED);
     assert_sent("DELETE /ok ", true);
     assert_sent("\r\n\r\nb", true);
-    run(&trial, "GET", "/ok", NULL, HTTP_ANSWERED);
+    http_trial_run(&trial, "GET", "/ok", NULL, HTTP_ANSWERED);
     assert_sent("GET /ok ", true);
     assert_sent("Content-Length:", false);
-    run(&trial, "PUT", "/ok", "b", HTTP_ANSWERED);
+    http_trial_run(&trial, "PUT", "/ok", "b", HTTP_ANSWERED);
     assert_sent("PUT /ok ", true);
 }
 
@@ -465,12 +243,21 @@ static const struct {
     struct http_header header;
     const char *method, *url;
 } unsendable[] = {
-    {{"X-A", "b\r\nX-C: d"}, "GET", NULL}, {{"X-A", "b\n"}, "GET", NULL},  {{"X-A", "b\r"}, "GET", NULL},
-    {{"X-A\r\nX-B", "c"}, "GET", NULL},    {{"X A", "c"}, "GET", NULL},    {{"", "c"}, "GET", NULL},
-    {{"X-A:", "c"}, "GET", NULL},          {{"X-A", "\x01"}, "GET", NULL}, {{"X-A", "b"}, "GET /ok HTTP/1.1\r\nX:", NULL},
-    {{"X-A", "b"}, "", NULL},              {{"X-A", "b"}, "GET", "file:///etc/passwd"},
-    {{"X-A", "b"}, "GET", "ftp://127.0.0.1/"}, {{"X-A", "b"}, "GET", "127.0.0.1/"},
-    {{"X-A", "b"}, "GET", "http://"},      {{"X-A", "b"}, "GET", "http://127.0.0.1:99999/"},
+    {{"X-A", "b\r\nX-C: d"}, "GET", NULL},
+    {{"X-A", "b\n"}, "GET", NULL},
+    {{"X-A", "b\r"}, "GET", NULL},
+    {{"X-A\r\nX-B", "c"}, "GET", NULL},
+    {{"X A", "c"}, "GET", NULL},
+    {{"", "c"}, "GET", NULL},
+    {{"X-A:", "c"}, "GET", NULL},
+    {{"X-A", "\x01"}, "GET", NULL},
+    {{"X-A", "b"}, "GET /ok HTTP/1.1\r\nX:", NULL},
+    {{"X-A", "b"}, "", NULL},
+    {{"X-A", "b"}, "GET", "file:///etc/passwd"},
+    {{"X-A", "b"}, "GET", "ftp://127.0.0.1/"},
+    {{"X-A", "b"}, "GET", "127.0.0.1/"},
+    {{"X-A", "b"}, "GET", "http://"},
+    {{"X-A", "b"}, "GET", "http://127.0.0.1:99999/"},
     {{"X-A", "b"}, "GET", ""},
 };
 
@@ -486,9 +273,9 @@ static void test_a_request_that_may_not_be_sent_ends_unsent(void **state)
                                        .header_count = 1,
                                        .connect_timeout_ms = LONG_MS,
                                        .timeout_ms = LONG_MS};
-        http_start(http, &trial.op, &request, on_done);
+        http_start(http, &trial.op, &request, http_trial_on_done);
         assert_false(trial.ended);
-        finish(&trial, HTTP_FAILED);
+        http_trial_finish(&trial, HTTP_FAILED);
         assert_false(trial.op.sent);
     }
     assert_int_equal(puppet_accepted(http_puppet_peers(puppet)), 0);
@@ -499,7 +286,7 @@ static void test_a_line_break_in_a_url_adds_no_header(void **state)
     struct trial trial;
 
     (void)state;
-    start(&trial, "GET", "/ok HTTP/1.1\r\nX-Evil: 1\r\nX:", NULL, LONG_MS);
+    http_trial_start(&trial, "GET", "/ok HTTP/1.1\r\nX-Evil: 1\r\nX:", NULL, LONG_MS);
     assert_true(await_flag(loop, &trial.ended));
     assert_int_equal(trial.op.outcome, HTTP_FAILED);
     assert_false(trial.op.sent);
@@ -510,7 +297,7 @@ static void test_the_first_of_several_headers_is_given(void **state)
     struct trial trial;
 
     (void)state;
-    run(&trial, "GET", "/twice", NULL, HTTP_ANSWERED);
+    http_trial_run(&trial, "GET", "/twice", NULL, HTTP_ANSWERED);
     assert_string_equal(trial.header, "first");
 }
 
@@ -518,9 +305,12 @@ static const struct {
     const char *path;
     int64_t least_s, most_s;
 } retry_rows[] = {
-    {"/ok", -1, -1},          {"/retry-7", 7, 7},
-    {"/retry-past", 0, 0},    {"/retry-2099", 366 * 86400, 366 * 86400},
-    {"/retry-huge", 366 * 86400, 366 * 86400}, {"/retry-odd", -1, -1},
+    {"/ok", -1, -1},
+    {"/retry-7", 7, 7},
+    {"/retry-past", 0, 0},
+    {"/retry-2099", 366 * 86400, 366 * 86400},
+    {"/retry-huge", 366 * 86400, 366 * 86400},
+    {"/retry-odd", -1, -1},
     {"/retry-negative", -1, -1},
 };
 
@@ -529,8 +319,9 @@ static void test_retry_after_is_read_in_both_forms(void **state)
     (void)state;
     for (size_t index = 0; index < ARRAY_LEN(retry_rows); index++) {
         struct trial trial;
-        run(&trial, "GET", retry_rows[index].path, NULL, HTTP_ANSWERED);
-        if (trial.op.retry_after_s < retry_rows[index].least_s || trial.op.retry_after_s > retry_rows[index].most_s)
+        http_trial_run(&trial, "GET", retry_rows[index].path, NULL, HTTP_ANSWERED);
+        if (trial.op.retry_after_s < retry_rows[index].least_s ||
+            trial.op.retry_after_s > retry_rows[index].most_s)
             fail_msg("%s: %d", retry_rows[index].path, (int)trial.op.retry_after_s);
     }
 }
@@ -543,14 +334,14 @@ static void test_no_more_run_than_may_and_waiting_does_not_count_as_time(void **
 
     (void)state;
     for (size_t index = 0; index < ARRAY_LEN(trials); index++)
-        start(&trials[index], "POST", "/never", "x", LONG_MS);
+        http_trial_start(&trials[index], "POST", "/never", "x", LONG_MS);
     for (size_t round = 1; round <= 3; round++) {
         await_nothing(loop, 100);
         assert_int_equal(http_puppet_count(puppet, "POST", "/never"), MAX_CONNECTIONS * round);
         http_puppet_answer_waiting(puppet);
     }
     for (size_t index = 0; index < ARRAY_LEN(trials); index++) {
-        finish(&trials[index], HTTP_ANSWERED);
+        http_trial_finish(&trials[index], HTTP_ANSWERED);
         assert_true(trials[index].op.elapsed_ms < 250); /* not the rounds before its own */
     }
     assert_int_equal(puppet_accepted(http_puppet_peers(puppet)), MAX_CONNECTIONS);
@@ -562,25 +353,25 @@ static void test_canceling_ends_running_and_queued_requests(void **state)
 
     (void)state;
     for (size_t index = 0; index < ARRAY_LEN(trials); index++)
-        start(&trials[index], "POST", "/never", "x", LONG_MS);
+        http_trial_start(&trials[index], "POST", "/never", "x", LONG_MS);
     await_nothing(loop, 50);
     http_cancel(&trials[0].op);
     http_cancel(&trials[0].op);
     http_cancel(&trials[MAX_CONNECTIONS + 1].op);
     assert_false(trials[0].ended);
-    finish(&trials[0], HTTP_CANCELED);
-    finish(&trials[MAX_CONNECTIONS + 1], HTTP_CANCELED);
+    http_trial_finish(&trials[0], HTTP_CANCELED);
+    http_trial_finish(&trials[MAX_CONNECTIONS + 1], HTTP_CANCELED);
     assert_true(trials[0].op.sent);
     assert_false(trials[MAX_CONNECTIONS + 1].op.sent);
     http_cancel(&trials[0].op); /* harmless after the end */
     for (size_t index = 1; index <= MAX_CONNECTIONS; index++)
         http_cancel(&trials[index].op);
-    run(&after, "GET", "/ok", NULL, HTTP_ANSWERED);
+    http_trial_run(&after, "GET", "/ok", NULL, HTTP_ANSWERED);
 }
 
 static void on_done_close(struct http_op *op)
 {
-    on_done(op);
+    http_trial_on_done(op);
     http_close(http);
     http = NULL;
 }
@@ -592,14 +383,14 @@ static void test_closing_from_an_end_ends_all_others(void **state)
 
     (void)state;
     for (size_t index = 1; index < ARRAY_LEN(others); index++)
-        start(&others[index], "POST", index % 2 ? "/never" : "/ok", "x", LONG_MS);
+        http_trial_start(&others[index], "POST", index % 2 ? "/never" : "/ok", "x", LONG_MS);
     for (size_t index = 2; index < ARRAY_LEN(others); index += 2)
-        finish(&others[index], HTTP_ANSWERED);
+        http_trial_finish(&others[index], HTTP_ANSWERED);
     request.url = http_puppet_url(puppet, "/ok");
     http_start(http, &first.op, &request, on_done_close);
-    finish(&first, HTTP_ANSWERED);
+    http_trial_finish(&first, HTTP_ANSWERED);
     for (size_t index = 1; index < ARRAY_LEN(others); index += 2)
-        finish(&others[index], HTTP_CANCELED);
+        http_trial_finish(&others[index], HTTP_CANCELED);
 }
 
 static void test_closing_at_any_moment_leaves_nothing(void **state)
@@ -607,11 +398,10 @@ static void test_closing_at_any_moment_leaves_nothing(void **state)
     (void)state;
     for (int64_t delay_ms = 0; delay_ms < 10; delay_ms += 2) {
         struct trial local, named;
-        start(&local, "POST", "/ok", "x", LONG_MS);
-        start_url(&named, "POST", "http://no-such-host.invalid/", "x", LONG_MS);
+        http_trial_start(&local, "POST", "/ok", "x", LONG_MS);
+        http_trial_start_url(&named, "POST", "http://no-such-host.invalid/", "x", LONG_MS);
         await_nothing(loop, delay_ms);
-        http_close(http);
-        open_http(&(struct http_options){.max_connections = 2, .max_response_bytes = MAX_RESPONSE});
+        http_trial_reopen(&(struct http_options){.max_connections = 2, .max_response_bytes = MAX_RESPONSE});
         assert_true(await_flag(loop, &local.ended));
         assert_true(await_flag(loop, &named.ended));
     }
@@ -623,7 +413,8 @@ static void test_a_ca_file_that_cannot_be_used_is_told_at_once(void **state)
 
     (void)state;
     for (size_t index = 0; index < ARRAY_LEN(paths); index++) {
-        struct http_options options = {.max_connections = 1, .ca_file = paths[index], .max_response_bytes = 1};
+        struct http_options options = {
+            .max_connections = 1, .ca_file = paths[index], .max_response_bytes = 1};
         struct fault fault = fault_of(OK);
         assert_null(http_open(loop, &options, &fault));
         assert_int_equal(fault.code, ERR_CONFIG);
@@ -631,18 +422,11 @@ static void test_a_ca_file_that_cannot_be_used_is_told_at_once(void **state)
     }
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, http_trial_set_up, http_trial_tear_down)
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(test_a_reused_connection_that_closes_without_an_answer_is_no_reason_to_repeat),
-        TEST(test_a_reused_connection_that_is_reset_is_no_reason_to_repeat),
-        TEST(test_other_idle_connections_are_no_reason_to_repeat),
-        TEST(test_a_large_body_cut_off_on_a_reused_connection_is_not_repeated),
-        TEST(test_a_large_body_sent_whole_is_told_as_sent),
-        TEST(test_a_connection_that_the_server_closed_while_idle_costs_nothing),
-        TEST(test_connections_are_reused),
         TEST(test_every_way_to_answer_has_its_outcome),
         TEST(test_no_answer_in_time_is_told_as_sent),
         TEST(test_a_body_that_the_server_does_not_read_in_time_was_not_sent),

@@ -19,7 +19,8 @@ static const struct good_row good_rows[] = {
     {"redis://[::1]:7000/2", {.host = "::1", .port = "7000", .database = 2}},
     {"redis://[fe80::1]", {.host = "fe80::1", .port = "6379"}},
     {"redis://:secret@h", {.host = "h", .port = "6379", .password = "secret"}},
-    {"redis://u:p@h:65535/1", {.host = "h", .port = "65535", .username = "u", .password = "p", .database = 1}},
+    {"redis://u:p@h:65535/1",
+     {.host = "h", .port = "65535", .username = "u", .password = "p", .database = 1}},
     {"redis://u:p%40%2f%3a:@h", {.host = "h", .port = "6379", .username = "u", .password = "p@/::"}},
     {"redis://u:a@b@h", {.host = "h", .port = "6379", .username = "u", .password = "a@b"}},
     {"redis+unix:///run/redis.sock", {.path = "/run/redis.sock"}},
@@ -111,7 +112,8 @@ struct error_row {
 
 static const struct error_row error_rows[] = {
     {"READONLY You can't write against a read only replica.", ERR_UNAVAILABLE, true},
-    {"READONLY You can't write against a read only replica. script: abc, on @user_script:1.", ERR_UNAVAILABLE, true},
+    {"READONLY You can't write against a read only replica. script: abc, on @user_script:1.", ERR_UNAVAILABLE,
+     true},
     {"LOADING Redis is loading the dataset in memory", ERR_UNAVAILABLE, false},
     {"OOM command not allowed when used memory > 'maxmemory'.", ERR_UNAVAILABLE, false},
     {"MISCONF Redis is configured to save RDB snapshots", ERR_UNAVAILABLE, false},
@@ -122,7 +124,8 @@ static const struct error_row error_rows[] = {
     {"MASTERDOWN Link with MASTER is down", ERR_UNAVAILABLE, true},
     {"NOREPLICAS Not enough good replicas to write.", ERR_UNAVAILABLE, false},
     {"ERR max number of clients reached", ERR_UNAVAILABLE, false},
-    {"ERR Error running script (call to f_ab): @user_script:1: @user_script: 1: -OOM command not allowed when used",
+    {"ERR Error running script (call to f_ab): @user_script:1: @user_script: 1: -OOM command not allowed "
+     "when used",
      ERR_UNAVAILABLE, false},
     {"ERR Error running script (call to f_ab): @user_script:1: @user_script: 1: -READONLY You can't write",
      ERR_UNAVAILABLE, true},

@@ -1,6 +1,6 @@
 /*
- * How much the HTTP client costs: bench_http URL [REQUESTS] [IN_FLIGHT] POSTs a small body again and again and
- * prints requests per second and CPU time per request of this process. The server is yours to start.
+ * How much the HTTP client costs: bench_http URL [REQUESTS] [IN_FLIGHT] POSTs a small body again and again
+ * and prints requests per second and CPU time per request of this process. The server is yours to start.
  */
 #include "common/http.h"
 
@@ -12,7 +12,8 @@
 
 enum { IN_FLIGHT_MAX = 4096, TIMEOUT_MS = 10000 };
 
-static const char body[] = "{\"user\":\"honor\",\"mode\":\"verified\",\"course_details\":{\"course_id\":\"course-v1:X\"}}";
+static const char body[] =
+    "{\"user\":\"honor\",\"mode\":\"verified\",\"course_details\":{\"course_id\":\"course-v1:X\"}}";
 
 static struct http *http;
 static struct http_op ops[IN_FLIGHT_MAX];

@@ -40,10 +40,18 @@ static size_t open_count;
 const char *http_outcome_text(enum http_outcome outcome)
 {
     static const char *const texts[] = {
-        [HTTP_ANSWERED] = "answered",       [HTTP_NO_NAME] = "no name",         [HTTP_NO_CONNECTION] = "no connection",
-        [HTTP_NO_TLS] = "no TLS",           [HTTP_SEND_FAILED] = "send failed", [HTTP_NO_ANSWER] = "no answer",
-        [HTTP_TIMED_OUT] = "timed out",     [HTTP_TRUNCATED] = "truncated",     [HTTP_TOO_BIG] = "too big",
-        [HTTP_INVALID] = "invalid",         [HTTP_FORBIDDEN] = "forbidden",     [HTTP_CANCELED] = "canceled",
+        [HTTP_ANSWERED] = "answered",
+        [HTTP_NO_NAME] = "no name",
+        [HTTP_NO_CONNECTION] = "no connection",
+        [HTTP_NO_TLS] = "no TLS",
+        [HTTP_SEND_FAILED] = "send failed",
+        [HTTP_NO_ANSWER] = "no answer",
+        [HTTP_TIMED_OUT] = "timed out",
+        [HTTP_TRUNCATED] = "truncated",
+        [HTTP_TOO_BIG] = "too big",
+        [HTTP_INVALID] = "invalid",
+        [HTTP_FORBIDDEN] = "forbidden",
+        [HTTP_CANCELED] = "canceled",
         [HTTP_FAILED] = "failed",
     };
 

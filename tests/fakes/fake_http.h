@@ -1,6 +1,6 @@
 /*
- * common/http.h without a network: answers are scripted by method and path, requests are kept to be looked at.
- * Link it instead of fulfilld_http. Answers come with the loop's next tasks, or later by its clock.
+ * common/http.h without a network: answers are scripted by method and path, requests are kept to be looked
+ * at. Link it instead of fulfilld_http. Answers come with the loop's next tasks, or later by its clock.
  *
  * A request that nothing was scripted for ends as HTTP_FAILED with a detail that says so.
  */
@@ -15,8 +15,8 @@ struct fake_http_answer {
     int status;                /* 0 = 200 with HTTP_ANSWERED */
     const char *body;          /* copied; NULL = none */
     const char *header_name, *header_value; /* one header, copied; NULL = none */
-    int64_t retry_after_s;     /* 0 or less = none */
-    int64_t delay_ms;          /* by the loop's clock; longer than the request's timeout: HTTP_TIMED_OUT */
+    int64_t retry_after_s;                  /* 0 or less = none */
+    int64_t delay_ms; /* by the loop's clock; longer than the request's timeout: HTTP_TIMED_OUT */
 };
 
 /* The next request with that method and path (from the "/" after the host; a query is part of it) gets this

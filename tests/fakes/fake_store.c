@@ -346,12 +346,14 @@ static struct store_arg *copy_args(const struct store_arg *args, size_t count)
 
     assert(copies);
     for (size_t index = 0; index < count; index++)
-        copies[index] = (struct store_arg){copy_bytes(args[index].data, args[index].length), args[index].length};
+        copies[index] =
+            (struct store_arg){copy_bytes(args[index].data, args[index].length), args[index].length};
     return copies;
 }
 
-static const struct fake_store_call *note_call(const char *name, const struct store_arg *keys, size_t key_count,
-                                               const struct store_arg *args, size_t arg_count)
+static const struct fake_store_call *note_call(const char *name, const struct store_arg *keys,
+                                               size_t key_count, const struct store_arg *args,
+                                               size_t arg_count)
 {
     struct call *call = calloc(1, sizeof *call);
     struct call **at = &calls;
@@ -394,8 +396,8 @@ void store_script_start(struct store *store, struct store_op *op, const struct s
     start(store, op, script->name, call, done);
 }
 
-void store_command_start(struct store *store, struct store_op *op, const struct store_arg *args, size_t arg_count,
-                         store_done_fn *done)
+void store_command_start(struct store *store, struct store_op *op, const struct store_arg *args,
+                         size_t arg_count, store_done_fn *done)
 {
     const struct fake_store_call *call = note_call(args[0].data, NULL, 0, args, arg_count);
 

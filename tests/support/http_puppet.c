@@ -15,7 +15,7 @@ struct answer {
 };
 
 #define OK_ANSWER "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
-#define HEAD_200 "HTTP/1.1 200 OK\r\n"
+#define HEAD_200  "HTTP/1.1 200 OK\r\n"
 
 static const struct answer answers[] = {
     {"/ok", OK_ANSWER, STAY},
@@ -37,14 +37,18 @@ static const struct answer answers[] = {
     {"/status-999", "HTTP/1.1 999 Odd\r\nContent-Length: 0\r\n\r\n", STAY},
     {"/continue", "HTTP/1.1 100 Continue\r\n\r\n" OK_ANSWER, STAY},
     {"/redirect", "HTTP/1.1 302 Found\r\nLocation: /ok\r\nContent-Length: 0\r\n\r\n", STAY},
-    {"/unauthorized", "HTTP/1.1 401 No\r\nWWW-Authenticate: Basic realm=\"x\"\r\nContent-Length: 0\r\n\r\n", STAY},
+    {"/unauthorized", "HTTP/1.1 401 No\r\nWWW-Authenticate: Basic realm=\"x\"\r\nContent-Length: 0\r\n\r\n",
+     STAY},
     {"/cookie", HEAD_200 "Set-Cookie: a=b\r\nContent-Length: 0\r\n\r\n", STAY},
     {"/empty", "HTTP/1.1 204 No Content\r\n\r\n", STAY},
     {"/twice", HEAD_200 "X-Twice: first\r\nX-Twice: second\r\nContent-Length: 0\r\n\r\n", STAY},
     {"/retry-7", "HTTP/1.1 503 No\r\nRetry-After: 7\r\nContent-Length: 0\r\n\r\n", STAY},
-    {"/retry-past", "HTTP/1.1 503 No\r\nRetry-After: Fri, 31 Dec 1999 23:59:59 GMT\r\nContent-Length: 0\r\n\r\n", STAY},
-    {"/retry-2099", "HTTP/1.1 503 No\r\nRetry-After: Thu, 31 Dec 2099 23:59:59 GMT\r\nContent-Length: 0\r\n\r\n", STAY},
-    {"/retry-huge", "HTTP/1.1 503 No\r\nRetry-After: 99999999999999999999\r\nContent-Length: 0\r\n\r\n", STAY},
+    {"/retry-past",
+     "HTTP/1.1 503 No\r\nRetry-After: Fri, 31 Dec 1999 23:59:59 GMT\r\nContent-Length: 0\r\n\r\n", STAY},
+    {"/retry-2099",
+     "HTTP/1.1 503 No\r\nRetry-After: Thu, 31 Dec 2099 23:59:59 GMT\r\nContent-Length: 0\r\n\r\n", STAY},
+    {"/retry-huge", "HTTP/1.1 503 No\r\nRetry-After: 99999999999999999999\r\nContent-Length: 0\r\n\r\n",
+     STAY},
     {"/retry-odd", "HTTP/1.1 503 No\r\nRetry-After: soon\r\nContent-Length: 0\r\n\r\n", STAY},
     {"/retry-negative", "HTTP/1.1 503 No\r\nRetry-After: -5\r\nContent-Length: 0\r\n\r\n", STAY},
     {"/big-declared", HEAD_200 "Content-Length: 1000000\r\n\r\nabc", STAY},
@@ -59,7 +63,8 @@ struct http_puppet {
     size_t waiting_count;
 };
 
-/* Sends far more than any test allows: a header line without end, header lines without end, a body without end. */
+/* Sends far more than any test allows: a header line without end, header lines without end, a body without
+ * end. */
 static bool act_endless(struct puppet_peer *peer, const char *path)
 {
     static char filler[150000];
@@ -124,7 +129,8 @@ static void on_data(void *context, struct puppet_peer *peer, const char *data, s
         return;
     free(puppet->last);
     puppet->last = strndup(data, whole);
-    snprintf(puppet->heads[puppet->count++ % KEPT], sizeof puppet->heads[0], "%.*s", (int)strcspn(data, "\r"), data);
+    snprintf(puppet->heads[puppet->count++ % KEPT], sizeof puppet->heads[0], "%.*s", (int)strcspn(data, "\r"),
+             data);
     (void)sscanf(data, "%*s %63s", path);
     puppet_forget(peer);
     act(puppet, peer, path);

@@ -1,5 +1,6 @@
 /*
- * A puppet that reads HTTP requests and answers by their path: see the table in http_puppet.c ("/ok", "/close",
+ * A puppet that reads HTTP requests and answers by their path: see the table in http_puppet.c ("/ok",
+ * "/close",
  * "/half-body" …). Counts the whole requests that arrived, also those it does not answer.
  */
 #ifndef FULFILLD_TESTS_SUPPORT_HTTP_PUPPET_H

@@ -59,9 +59,9 @@ static void run_server(const struct redis_server *server)
     prctl(PR_SET_PDEATHSIG, SIGKILL); /* also when the test is killed */
     dup2(null, 0);
     dup2(null, 1);
-    execlp("redis-server", "redis-server", "--port", port, "--bind", "127.0.0.1", "--unixsocket", server->path, "--dir",
-           server->folder, "--save", "", "--appendonly", "no", "--daemonize", "no", "--enable-debug-command", "yes",
-           (char *)NULL);
+    execlp("redis-server", "redis-server", "--port", port, "--bind", "127.0.0.1", "--unixsocket",
+           server->path, "--dir", server->folder, "--save", "", "--appendonly", "no", "--daemonize", "no",
+           "--enable-debug-command", "yes", (char *)NULL);
     _exit(EXIT_NOT_INSTALLED);
 }
 

@@ -1,6 +1,6 @@
 /*
- * A redis-server of the test's own: private folder, unix socket and a free loopback port, nothing written to disk,
- * stopped with the test. Tests skip themselves where there is none.
+ * A redis-server of the test's own: private folder, unix socket and a free loopback port, nothing written to
+ * disk, stopped with the test. Tests skip themselves where there is none.
  */
 #ifndef FULFILLD_TESTS_SUPPORT_REDIS_SERVER_H
 #define FULFILLD_TESTS_SUPPORT_REDIS_SERVER_H
@@ -10,7 +10,8 @@
 
 struct redis_server;
 
-/** Starts one and waits until it answers. NULL when redis-server is not installed; fails the process otherwise. */
+/** Starts one and waits until it answers. NULL when redis-server is not installed; fails the process
+ * otherwise. */
 struct redis_server *redis_server_start(void);
 /** The URI for store_options; borrowed. */
 const char *redis_server_uri(const struct redis_server *server);
