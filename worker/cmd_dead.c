@@ -1,15 +1,18 @@
 /*
- * `fulfilld dead list|requeue`: looks at the dead queue, or puts orders back to work. Messages are taken one by
- * one without an ack; what is requeued is acked after the broker has confirmed the new copy, everything else
- * goes back when the connection closes. The dead queue has no delivery limit, so looking costs nothing.
+ * `fulfilld dead list|requeue`: looks at the dead queue, or puts orders back to work. Messages are taken one
+ * by one without an ack; what is requeued is acked after the broker has confirmed the new copy, everything
+ * else goes back when the connection closes. The dead queue has no delivery limit, so looking costs nothing.
  */
 #include "worker/commands.h"
+
+#include "common/text.h"
 #include "worker/copy_headers.h"
 #include "worker/operator_link.h"
 #include "worker/order.h"
 
 #include <argp.h>
 #include <jansson.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -29,11 +32,11 @@ struct dead {
     struct broker_declare_op count_op;
     struct broker_get_op get_op;
     struct publish_op publish_op;
-    struct message message;   /* the one in hand */
+    struct message message; /* the one in hand */
     struct delivery delivery;
-    struct headers *headers;  /* of the copy being published */
+    struct headers *headers; /* of the copy being published */
     size_t total, seen, matched;
-    json_t *rows;             /* with --json */
+    json_t *rows; /* with --json */
     struct loop_timer progress;
     bool progress_shown;
     int status;
@@ -66,48 +69,71 @@ static void on_progress(struct loop_timer *timer)
 
 /* ---- one message ---- */
 
+/* What a person wants to know of it. Texts are safe to show, whatever was in the message; "" when unknown. */
 struct facts {
-    char number[ORDER_MAX_NUMBER + 1];
-    const char *action, *reason, *detail;
+    char number[ORDER_MAX_NUMBER + 1], refund[ORDER_MAX_NUMBER + 1];
+    char reason[64], detail[512], message_id[256];
+    const char *action;
 };
 
-static struct facts facts_of(const struct message *message)
+static void copy_shown(char *out, size_t size, const char *text)
 {
-    struct facts facts = {.action = "", .number = ""};
+    text_utf8_copy(out, size, text ? text : "", text ? strlen(text) : 0);
+}
+
+static void read_facts(const struct message *message, struct facts *facts)
+{
+    char number[ORDER_MAX_NUMBER + 1] = "";
     struct order *order = NULL;
     struct fault fault;
 
-    if (order_parse(message->body, message->body_length, &order, facts.number, &fault) == OK) {
-        snprintf(facts.number, sizeof(facts.number), "%s", order->number);
-        facts.action = order_action_name(order->action);
+    *facts = (struct facts){.action = ""};
+    if (order_parse(message->body, message->body_length, &order, number, &fault) == OK) {
+        facts->action = order->resubmit ? "resubmit" : order_action_name(order->action);
+        copy_shown(facts->number, sizeof(facts->number), order->number);
+        copy_shown(facts->refund, sizeof(facts->refund), order->refund_number);
+    } else {
+        copy_shown(facts->number, sizeof(facts->number), number);
     }
     order_free(order);
-    facts.reason = headers_str(message->headers, HEADER_REASON);
-    facts.detail = headers_str(message->headers, HEADER_DETAIL);
-    return facts;
+    copy_shown(facts->reason, sizeof(facts->reason), headers_str(message->headers, HEADER_REASON));
+    copy_shown(facts->detail, sizeof(facts->detail), headers_str(message->headers, HEADER_DETAIL));
+    copy_shown(facts->message_id, sizeof(facts->message_id), message->message_id);
 }
 
 static bool matches(const struct arguments *arguments, const struct facts *facts)
 {
     return (!arguments->order || strcmp(arguments->order, facts->number) == 0) &&
-           (!arguments->reason || (facts->reason && strcmp(arguments->reason, facts->reason) == 0));
+           (!arguments->reason || strcmp(arguments->reason, facts->reason) == 0);
 }
 
-static void show(struct dead *dead, const struct facts *facts)
+static const char *or_null(const char *text)
+{
+    return text[0] != '\0' ? text : NULL;
+}
+
+static const char *or_unknown(const char *text)
+{
+    return text[0] != '\0' ? text : "?";
+}
+
+static enum err show(struct dead *dead, const struct facts *facts)
 {
     const struct headers *headers = dead->message.headers;
+    json_t *row;
 
-    if (dead->arguments.json) {
-        json_array_append_new(
-            dead->rows, json_pack("{s:s, s:s, s:s?, s:s?, s:s?, s:I, s:I}", "order_number", facts->number, "action",
-                                  facts->action, "reason", facts->reason, "detail", facts->detail, "message_id",
-                                  dead->message.message_id, "generation",
-                                  (json_int_t)headers_int(headers, HEADER_GENERATION, 0), "attempts",
-                                  (json_int_t)headers_int(headers, HEADER_ATTEMPTS, 0)));
-        return;
+    if (!dead->arguments.json) {
+        printf("%-24s %-8s %-20s %s\n", or_unknown(facts->number), or_unknown(facts->action),
+               or_unknown(facts->reason), facts->detail);
+        return OK;
     }
-    printf("%-24s %-8s %-20s %s\n", facts->number[0] ? facts->number : "?", facts->action[0] ? facts->action : "?",
-           facts->reason ? facts->reason : "?", facts->detail ? facts->detail : "");
+    row = json_pack("{s:s?, s:s?, s:s?, s:s?, s:s?, s:s?, s:I, s:I}", "order_number", or_null(facts->number),
+                    "action", or_null(facts->action), "refund_number", or_null(facts->refund), "reason",
+                    or_null(facts->reason), "detail", or_null(facts->detail), "message_id",
+                    or_null(facts->message_id), "generation",
+                    (json_int_t)headers_int(headers, HEADER_GENERATION, 0), "attempts",
+                    (json_int_t)headers_int(headers, HEADER_ATTEMPTS, 0));
+    return json_array_append_new(dead->rows, row) == 0 ? OK : ERR_NOMEM;
 }
 
 static void on_published(struct publish_op *op, const struct fault *fault)
@@ -127,7 +153,7 @@ static void on_published(struct publish_op *op, const struct fault *fault)
 
 static void requeue(struct dead *dead)
 {
-    bool copied;
+    bool copied = false;
     struct fault nomem = fault_of(ERR_NOMEM);
     struct publication publication = {
         .exchange = dead->orders,
@@ -154,21 +180,34 @@ static void requeue(struct dead *dead)
 
 static void finish(struct dead *dead)
 {
+    const struct fault unwritten = fault_make(ERR_UNAVAILABLE, "the output cannot be written");
+
     if (dead->progress_shown)
         fputc('\n', stderr);
-    if (dead->arguments.json)
-        json_dumpf(dead->rows, stdout, JSON_INDENT(2)), putchar('\n');
+    if (dead->arguments.json &&
+        (json_dumpf(dead->rows, stdout, JSON_INDENT(2)) != 0 || putchar('\n') == EOF)) {
+        fail(dead, &unwritten);
+        return;
+    }
     if (dead->arguments.requeue)
         fprintf(stderr, "%zu of %zu dead orders requeued\n", dead->matched, dead->total);
     else if (!dead->arguments.json)
         fprintf(stderr, "%zu of %zu dead orders\n", dead->matched, dead->total);
-    stop(dead, dead->arguments.order && dead->matched == 0 ? EXIT_FAILED : EXIT_DONE);
+    if (dead->arguments.order && dead->matched == 0) {
+        fprintf(stderr, "FAIL  order %s is not in %s; see 'fulfilld order %s'\n", dead->arguments.order,
+                dead->queue, dead->arguments.order);
+        stop(dead, EXIT_FAILED);
+        return;
+    }
+    stop(dead, EXIT_DONE);
 }
 
 static void on_get(struct broker_get_op *op, struct delivery delivery, struct message *take_message,
                    const struct fault *fault)
 {
     struct dead *dead = container_of(op, struct dead, get_op);
+    const struct fault lost = fault_make(ERR_NETWORK, "the connection was lost in between; run it again");
+    const struct fault nomem = fault_of(ERR_NOMEM);
     struct facts facts;
 
     if (fault && fault->code != OK) {
@@ -179,13 +218,21 @@ static void on_get(struct broker_get_op *op, struct delivery delivery, struct me
         finish(dead);
         return;
     }
+    /* What was looked at before went back to the queue with the connection, and would come again. */
+    if (dead->seen > 0 && delivery.epoch != dead->delivery.epoch) {
+        fail(dead, &lost);
+        return;
+    }
     dead->seen++;
     dead->delivery = delivery;
     dead->message = *take_message;
     *take_message = (struct message){0};
-    facts = facts_of(&dead->message);
+    read_facts(&dead->message, &facts);
     if (matches(&dead->arguments, &facts)) {
-        show(dead, &facts);
+        if (show(dead, &facts) != OK) {
+            fail(dead, &nomem);
+            return;
+        }
         if (dead->arguments.requeue) {
             requeue(dead);
             return;
@@ -225,7 +272,8 @@ static void on_link(void *context, struct operator_link *link, const struct faul
     if (fault)
         fail(dead, fault);
     else
-        broker_declare_queue(operator_link_broker(link), &dead->count_op, dead->queue, NULL, true, on_counted);
+        broker_declare_queue(operator_link_broker(link), &dead->count_op, dead->queue, NULL, true,
+                             on_counted);
 }
 
 static int run(struct dead *dead)
@@ -300,14 +348,19 @@ int cmd_dead(int argc, char **argv)
         .options = options,
         .parser = parse,
         .args_doc = "list|requeue",
-        .doc = "Lists or requeues the orders in the dead queue. A requeued order starts a new generation: every line "
-               "that is not complete is tried again, no complete one is sent. Looking changes nothing.",
+        .doc = "Lists or requeues the orders in the dead queue. A requeued order starts a new generation: "
+               "every line "
+               "that is not complete is tried again, no complete one is sent. Looking changes nothing.\v"
+               "Every message stays in the dead queue until the broker has confirmed its copy: it may be "
+               "interrupted at "
+               "any time. An order that is requeued twice is started once.",
     };
     struct dead dead = {0};
     struct settings *settings;
     int status;
 
     argp_parse(&argp, argc, argv, 0, NULL, &dead.arguments);
+    signal(SIGPIPE, SIG_IGN);
     settings = command_settings(dead.arguments.config);
     if (!settings)
         return EXIT_USAGE;

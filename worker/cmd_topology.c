@@ -2,13 +2,14 @@
  * `fulfilld topology`: prints the exchanges, queues and bindings as definitions that RabbitMQ can import, or
  * declares them.
  */
-#include "common/broker.h"
-#include "common/log.h"
 #include "worker/commands.h"
+
+#include "common/broker_uri.h"
 #include "worker/operator_link.h"
 #include "worker/topology.h"
 
 #include <argp.h>
+#include <signal.h>
 #include <stdio.h>
 
 struct arguments {
@@ -64,8 +65,8 @@ static void on_link(void *context, struct operator_link *link, const struct faul
         operator_link_stop(link);
         return;
     }
-    topology_declare_start(operator_link_broker(link), declaration->settings->amqp_prefix, false, &declaration->op,
-                           on_declared);
+    topology_declare_start(operator_link_broker(link), declaration->settings->amqp_prefix, false,
+                           &declaration->op, on_declared);
 }
 
 static int declare(const struct settings *settings)
@@ -83,26 +84,49 @@ static int declare(const struct settings *settings)
     return declaration.status;
 }
 
+/* In the virtual host of the first address. */
+static int print(const struct settings *settings)
+{
+    struct broker_uri *uris = NULL;
+    size_t count = 0;
+    struct fault fault;
+    enum err err = broker_uri_list_new(settings->amqp_uris, &uris, &count, &fault);
+    int status = EXIT_DONE;
+
+    if (err == OK)
+        err = topology_print_json(stdout, settings->amqp_prefix, uris[0].vhost);
+    else
+        status = EXIT_USAGE;
+    if (err == OK && fflush(stdout) != 0)
+        err = ERR_UNAVAILABLE;
+    if (err != OK) {
+        fprintf(stderr, "FAIL  %s\n", status == EXIT_USAGE ? fault.detail : err_text(err));
+        status = status == EXIT_USAGE ? EXIT_USAGE : EXIT_FAILED;
+    }
+    broker_uri_list_free(uris, count);
+    return status;
+}
+
 int cmd_topology(int argc, char **argv)
 {
     static const struct argp_option options[] = {{"config", 'c', "FILE", 0, "configuration file (INI)", 0},
                                                  {"declare", 'd', NULL, 0, "declare it at the broker", 0},
                                                  {0}};
-    static const struct argp argp = {.options = options, .parser = parse,
-                                     .doc = "Prints the RabbitMQ definitions as JSON for 'rabbitmqadmin import', or "
-                                            "declares them. Nothing is ever deleted or declared anew."};
+    static const struct argp argp = {
+        .options = options,
+        .parser = parse,
+        .doc = "Prints the RabbitMQ definitions as JSON for 'rabbitmqadmin import', or "
+               "declares them. Nothing is ever deleted or declared anew."};
     struct arguments arguments = {0};
     struct settings *settings;
-    int status = EXIT_DONE;
+    int status;
 
     argp_parse(&argp, argc, argv, ARGP_IN_ORDER, NULL, &arguments);
+    signal(SIGPIPE, SIG_IGN);
     settings = command_settings(arguments.config);
     if (!settings)
         return EXIT_USAGE;
-    if (arguments.declare)
-        status = declare(settings);
-    else
-        topology_print_json(stdout, settings->amqp_prefix, "/");
+    status = arguments.declare ? declare(settings) : print(settings);
     settings_free(settings);
     return status;
 }

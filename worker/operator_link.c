@@ -12,6 +12,7 @@ enum { UP_TIMEOUT_MS = 10 * 1000, HEARTBEAT_S = 10, MAX_OUTPUT_BYTES = 64 * 1024
 struct operator_link {
     struct loop *loop;
     int what;
+    bool several_nodes; /* of the broker: one that is away says nothing yet */
     struct broker *broker;
     struct store *store;
     struct loop_timer deadline;
@@ -32,9 +33,9 @@ static void tell(struct operator_link *link, const struct fault *fault)
 
 static void tell_when_up(struct operator_link *link)
 {
-    bool broker = !(link->what & OPERATOR_BROKER) ||
-                  (link->broker && broker_up(link->broker, BROKER_CONSUMING) &&
-                   broker_up(link->broker, BROKER_PUBLISHING));
+    bool broker =
+        !(link->what & OPERATOR_BROKER) || (link->broker && broker_up(link->broker, BROKER_CONSUMING) &&
+                                            broker_up(link->broker, BROKER_PUBLISHING));
     bool store = !(link->what & OPERATOR_STORE) || (link->store && store_up(link->store));
 
     if (broker && store)
@@ -57,7 +58,7 @@ static void on_broker(void *context, enum broker_link which, bool up, const stru
     (void)which;
     if (!up)
         link->last = *fault;
-    if (!up && fault->code == ERR_CONFIG)
+    if (!up && (fault->code == ERR_CONFIG || !link->several_nodes))
         tell(link, fault);
     tell_when_up(link);
 }
@@ -72,7 +73,7 @@ static void on_store(void *context, bool up, const struct fault *fault)
     struct operator_link *link = context;
 
     if (!up)
-        link->last = *fault;
+        tell(link, fault);
     tell_when_up(link);
 }
 
@@ -82,7 +83,8 @@ static enum err read_secret(const char *path, char **ret_secret, struct fault *r
     return path ? settings_read_secret(path, ret_secret, ret_fault) : OK;
 }
 
-static enum err open_broker(struct operator_link *link, const struct settings *settings, struct fault *ret_fault)
+static enum err open_broker(struct operator_link *link, const struct settings *settings,
+                            struct fault *ret_fault)
 {
     static const struct broker_events events = {.on_link = on_broker, .on_blocked = on_blocked};
     AUTO_FREE char *password = NULL;
@@ -104,11 +106,13 @@ static enum err open_broker(struct operator_link *link, const struct settings *s
     if (err != OK)
         return err;
     options.password = password;
+    link->several_nodes = strchr(settings->amqp_uris, ',') != NULL;
     link->broker = broker_open(link->loop, &options, &events, link, ret_fault);
     return link->broker ? OK : ret_fault->code;
 }
 
-static enum err open_store(struct operator_link *link, const struct settings *settings, struct fault *ret_fault)
+static enum err open_store(struct operator_link *link, const struct settings *settings,
+                           struct fault *ret_fault)
 {
     AUTO_FREE char *password = NULL;
     enum err err = read_secret(settings->redis_password_file, &password, ret_fault);

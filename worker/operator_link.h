@@ -1,6 +1,7 @@
 /*
  * What an operator's command stands on: a loop with one link to RabbitMQ, to Redis, or both, that says when
- * all of it is up, or why not after 10 s. Used by the cmd_*.c only.
+ * all of it is up, or why not: at once when there is but one address to try, else after 10 s. Used by the
+ * cmd_*.c only.
  */
 #ifndef FULFILLD_WORKER_OPERATOR_LINK_H
 #define FULFILLD_WORKER_OPERATOR_LINK_H
