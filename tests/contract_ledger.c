@@ -1,6 +1,7 @@
 /*
- * The ledger on a real Redis, first half: copies of an item on their way (order, waits, marks, records), leases,
- * crashes, and what a flush between any two steps does. People's words and refunds: contract_ledger_words.c.
+ * The ledger on a real Redis, first half: copies of an item on their way (order, waits, marks, records),
+ * leases, crashes, and what a flush between any two steps does. People's words and refunds:
+ * contract_ledger_words.c.
  */
 #include "tests/support/ledger_bench.h"
 
@@ -29,7 +30,8 @@ static int64_t leave_waiting(bool due_now)
     struct seen run = bench_expect(&seat, original, CLAIM_RUN);
     int64_t due_ms = due_now ? 5000 : bench_now_ms() + 3600000;
 
-    assert_int_equal(bench_record(&seat, &run, (struct outcome){RECORD_WAIT, .attempts = 1, .due_ms = due_ms}), OK);
+    assert_int_equal(
+        bench_record(&seat, &run, (struct outcome){RECORD_WAIT, .attempts = 1, .due_ms = due_ms}), OK);
     return due_ms;
 }
 
@@ -37,7 +39,8 @@ static void leave_dead(void)
 {
     struct seen run = bench_expect(&seat, original, CLAIM_RUN);
 
-    assert_int_equal(bench_record(&seat, &run, (struct outcome){RECORD_DEAD, .attempts = 1, .finished = "c-"}), OK);
+    assert_int_equal(
+        bench_record(&seat, &run, (struct outcome){RECORD_DEAD, .attempts = 1, .finished = "c-"}), OK);
 }
 
 /* ---- first claims ---- */
@@ -80,7 +83,8 @@ static void test_other_items_of_the_order_are_busy_and_other_orders_are_not(void
     run = bench_expect(&seat, original, CLAIM_RUN);
     bench_expect(&part, (struct copy_facts){.message_id = "p"}, CLAIM_BUSY);
     bench_expect(&other, original, CLAIM_RUN);
-    assert_int_equal(bench_record(&seat, &run, (struct outcome){RECORD_DONE, .attempts = 1, .finished = "cc"}), OK);
+    assert_int_equal(
+        bench_record(&seat, &run, (struct outcome){RECORD_DONE, .attempts = 1, .finished = "cc"}), OK);
     /* Back from its wait, it is still as fresh as it was. */
     run = bench_expect(&part, (struct copy_facts){.message_id = "p", .redelivered = true}, CLAIM_RUN);
     assert_false(run.result.doubtful);
@@ -184,10 +188,12 @@ static void test_a_wait_without_an_attempt_is_a_step_of_its_own(void **state)
     int64_t later_ms = bench_now_ms() + 3600000;
 
     (void)state;
-    assert_int_equal(bench_record(&seat, &run, (struct outcome){RECORD_WAIT, .waits = 1, .due_ms = 5000}), OK);
+    assert_int_equal(bench_record(&seat, &run, (struct outcome){RECORD_WAIT, .waits = 1, .due_ms = 5000}),
+                     OK);
     run = bench_expect(&seat, retry_copy(1, 0, 5000), CLAIM_RUN);
     assert_int_equal(run.result.waits, 1);
-    assert_int_equal(bench_record(&seat, &run, (struct outcome){RECORD_WAIT, .waits = 2, .due_ms = later_ms}), OK);
+    assert_int_equal(bench_record(&seat, &run, (struct outcome){RECORD_WAIT, .waits = 2, .due_ms = later_ms}),
+                     OK);
     bench_expect(&seat, retry_copy(1, 0, 5000), CLAIM_REPEAT);
     assert_int_equal(bench_mark(&seat, 1, 0, 2), OK);
     bench_expect(&seat, retry_copy(1, 0, 5000), CLAIM_STALE);
@@ -221,7 +227,8 @@ static void test_done_repeats_its_event_for_ever(void **state)
     struct seen run = bench_expect(&seat, original, CLAIM_RUN), done;
 
     (void)state;
-    assert_int_equal(bench_record(&seat, &run, (struct outcome){RECORD_DONE, .attempts = 1, .finished = "cc"}), OK);
+    assert_int_equal(
+        bench_record(&seat, &run, (struct outcome){RECORD_DONE, .attempts = 1, .finished = "cc"}), OK);
     done = bench_expect(&seat, again, CLAIM_DONE);
     assert_string_equal(done.decision, "decision");
     bench_expect(&seat, retry_copy(1, 1, 5000), CLAIM_DONE);
@@ -261,12 +268,15 @@ static void test_an_order_is_kept_for_a_while_when_all_of_it_is_finished(void **
     bench_item(&part, "EDX-1", ORDER_FULFILL, NULL, 20, 1);
     leave_dead();
     run = bench_expect(&part, (struct copy_facts){.message_id = "p"}, CLAIM_RUN);
-    assert_int_equal(bench_record(&part, &run, (struct outcome){RECORD_DONE, .attempts = 1, .finished = "c"}), OK);
+    assert_int_equal(bench_record(&part, &run, (struct outcome){RECORD_DONE, .attempts = 1, .finished = "c"}),
+                     OK);
     assert_string_equal(REDIS("PTTL", bench_order_key(&part)), "-1");
     assert_string_equal(REDIS("PTTL", bench_item_key(&part)), "-1");
-    run = bench_expect(&seat, (struct copy_facts){.message_id = "m1", .generation = 1, .attempts = 1, .dead_copy = true},
-                       CLAIM_RUN);
-    assert_int_equal(bench_record(&seat, &run, (struct outcome){RECORD_DONE, .attempts = 1, .finished = "cc"}), OK);
+    run = bench_expect(
+        &seat, (struct copy_facts){.message_id = "m1", .generation = 1, .attempts = 1, .dead_copy = true},
+        CLAIM_RUN);
+    assert_int_equal(
+        bench_record(&seat, &run, (struct outcome){RECORD_DONE, .attempts = 1, .finished = "cc"}), OK);
     assert_in_range(strtoll(REDIS("PTTL", bench_order_key(&seat)), NULL, 10), 7775000000, 7776000000);
     assert_in_range(strtoll(REDIS("PTTL", bench_item_key(&seat)), NULL, 10), 7775000000, 7776000000);
     assert_in_range(strtoll(REDIS("PTTL", bench_item_key(&part)), NULL, 10), 7775000000, 7776000000);
@@ -292,10 +302,12 @@ static void test_a_dead_lease_is_taken_over_in_doubt(void **state)
     assert_true(second.result.fence > run.result.fence);
     assert_int_equal(bench_renew(&seat, run.result.fence), ERR_FENCED);
     assert_int_equal(bench_release(&seat, run.result.fence), ERR_FENCED);
-    assert_int_equal(bench_record(&seat, &run, (struct outcome){RECORD_DONE, .attempts = 1, .finished = "cc"}),
-                     ERR_FENCED);
+    assert_int_equal(
+        bench_record(&seat, &run, (struct outcome){RECORD_DONE, .attempts = 1, .finished = "cc"}),
+        ERR_FENCED);
     bench_expect(&seat, again, CLAIM_BUSY);
-    assert_int_equal(bench_record(&seat, &second, (struct outcome){RECORD_WAIT, .attempts = 1, .due_ms = 5000}), OK);
+    assert_int_equal(
+        bench_record(&seat, &second, (struct outcome){RECORD_WAIT, .attempts = 1, .due_ms = 5000}), OK);
     second = bench_expect(&seat, retry_copy(1, 1, 5000), CLAIM_RUN);
     assert_false(second.result.doubtful); /* the record says what there is to know */
 }
@@ -328,7 +340,8 @@ static void test_a_late_renewal_does_not_bring_a_recorded_lease_back(void **stat
     struct seen run = bench_expect(&seat, original, CLAIM_RUN);
 
     (void)state;
-    assert_int_equal(bench_record(&seat, &run, (struct outcome){RECORD_WAIT, .attempts = 1, .due_ms = 5000}), OK);
+    assert_int_equal(bench_record(&seat, &run, (struct outcome){RECORD_WAIT, .attempts = 1, .due_ms = 5000}),
+                     OK);
     assert_int_equal(bench_renew(&seat, run.result.fence), OK);
     bench_expect(&seat, retry_copy(1, 1, 5000), CLAIM_RUN);
 }
@@ -404,213 +417,11 @@ static void test_a_record_clears_the_crashes(void **state)
         bench_end_lease(&seat);
     }
     run = bench_expect(&seat, again, CLAIM_RUN);
-    assert_int_equal(bench_record(&seat, &run, (struct outcome){RECORD_WAIT, .attempts = 1, .due_ms = 5000}), OK);
+    assert_int_equal(bench_record(&seat, &run, (struct outcome){RECORD_WAIT, .attempts = 1, .due_ms = 5000}),
+                     OK);
     bench_expect(&seat, retry_copy(1, 1, 5000), CLAIM_RUN);
     bench_end_lease(&seat);
     bench_expect(&seat, retry_copy(1, 1, 5000), CLAIM_RUN);
-}
-
-/* ---- Redis emptied ---- */
-
-static void test_after_a_flush_the_copy_says_where_the_item_was(void **state)
-{
-    struct copy_facts copy = retry_copy(3, 5, 5000);
-    struct seen run;
-
-    (void)state;
-    copy.finished = "[{\"id\":12,\"state\":\"complete\",\"result\":{\"uuid\":\"u\"}},{\"id\":99,\"state\":\"complete\"}]";
-    run = bench_expect(&seat, copy, CLAIM_RUN);
-    assert_int_equal(run.result.generation, 3);
-    assert_int_equal(run.result.attempts, 5);
-    assert_int_equal(run.result.first_ms, 1);
-    assert_true(run.result.doubtful);
-    assert_string_equal(run.finished, "12=[{\"id\":12,\"state\":\"complete\",\"result\":{\"uuid\":\"u\"}}]");
-    assert_string_equal(REDIS("HEXISTS", bench_order_key(&seat), "line:99"), "0");
-}
-
-static void test_a_nonsensical_lines_header_says_nothing(void **state)
-{
-    static const char *const headers[] = {"", "{", "[1,null,\"x\",[]]", "{\"id\":11,\"state\":\"complete\"}",
-                                          "[{\"id\":\"11\",\"state\":\"complete\"}]", "[{\"id\":11,\"state\":7}]",
-                                          "[{\"id\":11}]", "[{\"id\":11,\"state\":\"open\"}]"};
-    struct copy_facts copy = retry_copy(1, 1, 5000);
-
-    (void)state;
-    for (size_t i = 0; i < ARRAY_LEN(headers); i++) {
-        REDIS("FLUSHALL");
-        copy.finished = headers[i];
-        assert_string_equal(bench_expect(&seat, copy, CLAIM_RUN).finished, "");
-    }
-}
-
-static void test_line_ids_are_exact_to_the_last_digit(void **state)
-{
-    struct item big;
-    struct copy_facts copy = retry_copy(1, 1, 5000);
-
-    (void)state;
-    bench_item(&big, "EDX-1", ORDER_FULFILL, NULL, 9007199254740992, 2);
-    copy.finished = "[{\"id\":9007199254740993,\"state\":\"complete\"}]";
-    assert_string_equal(bench_expect(&big, copy, CLAIM_RUN).finished,
-                        "9007199254740993=[{\"id\":9007199254740993,\"state\":\"complete\"}]");
-}
-
-static void test_absurd_headers_do_not_break_the_numbers(void **state)
-{
-    struct copy_facts copy = {.message_id = "m1", .generation = INT64_MAX, .attempts = INT64_MAX,
-                              .first_ms = INT64_MAX, .due_ms = -5, .deliveries = -1};
-    struct seen run = bench_expect(&seat, copy, CLAIM_RUN);
-
-    (void)state;
-    assert_int_equal(run.result.generation, 1000000000);
-    assert_int_equal(run.result.attempts, 1000000000);
-}
-
-static void test_a_flush_while_it_waits_keeps_the_due_time(void **state)
-{
-    int64_t due_ms = leave_waiting(false);
-
-    (void)state;
-    REDIS("FLUSHALL");
-    bench_expect(&seat, retry_copy(1, 1, due_ms), CLAIM_EARLY);
-    bench_expect(&seat, retry_copy(1, 1, due_ms), CLAIM_EARLY);
-}
-
-static void test_a_renewal_after_a_flush_puts_the_lease_back(void **state)
-{
-    struct seen run = bench_expect(&seat, original, CLAIM_RUN);
-
-    (void)state;
-    REDIS("FLUSHALL");
-    assert_int_equal(bench_renew(&seat, run.result.fence), OK);
-    bench_expect(&seat, again, CLAIM_BUSY);
-    bench_expect(&seat, (struct copy_facts){.message_id = "w", .resubmit = true}, CLAIM_BUSY);
-    assert_int_equal(bench_record(&seat, &run, (struct outcome){RECORD_WAIT, .attempts = 1, .due_ms = 5000}), OK);
-    assert_int_equal(bench_expect(&seat, retry_copy(1, 1, 5000), CLAIM_RUN).result.attempts, 1);
-}
-
-static void test_a_lease_put_back_after_a_flush_can_die_as_well(void **state)
-{
-    struct seen run = bench_expect(&seat, original, CLAIM_RUN);
-
-    (void)state;
-    REDIS("FLUSHALL");
-    assert_int_equal(bench_renew(&seat, run.result.fence), OK);
-    bench_end_lease(&seat);
-    run = bench_expect(&seat, original, CLAIM_RUN);
-    assert_true(run.result.doubtful);
-}
-
-static void test_a_record_after_a_flush_rebuilds_everything(void **state)
-{
-    struct seen run = bench_expect(&seat, original, CLAIM_RUN), seen;
-
-    (void)state;
-    REDIS("FLUSHALL");
-    assert_int_equal(bench_record(&seat, &run, (struct outcome){RECORD_DEAD, .attempts = 4, .finished = "-c"}), OK);
-    seen = bench_expect(&seat, again, CLAIM_REPEAT);
-    assert_int_equal(seen.result.attempts, 4);
-    assert_string_equal(seen.decision, "decision");
-    assert_int_equal(bench_kept("EDX-1").count, 1);
-}
-
-static void test_a_record_after_a_flush_and_another_claim_is_refused(void **state)
-{
-    struct seen run = bench_expect(&seat, original, CLAIM_RUN);
-
-    (void)state;
-    REDIS("FLUSHALL");
-    assert_true(bench_expect(&seat, again, CLAIM_RUN).result.fence > run.result.fence);
-    assert_int_equal(bench_record(&seat, &run, (struct outcome){RECORD_DONE, .attempts = 1, .finished = "cc"}),
-                     ERR_FENCED);
-}
-
-static void test_after_a_flush_a_mark_or_release_does_nothing(void **state)
-{
-    struct seen run = bench_expect(&seat, original, CLAIM_RUN);
-
-    (void)state;
-    REDIS("FLUSHALL");
-    assert_int_equal(bench_mark(&seat, 1, 1, 0), OK);
-    assert_int_equal(bench_release(&seat, run.result.fence), OK);
-    assert_string_equal(REDIS("DBSIZE"), "0");
-}
-
-static void test_half_evicted_it_does_not_go_back(void **state)
-{
-    struct seen first = bench_expect(&seat, original, CLAIM_RUN), second;
-
-    (void)state;
-    assert_int_equal(bench_record(&seat, &first, (struct outcome){RECORD_WAIT, .attempts = 1, .due_ms = 5000}), OK);
-    second = bench_expect(&seat, retry_copy(1, 1, 5000), CLAIM_RUN);
-    assert_int_equal(bench_record(&seat, &second, (struct outcome){RECORD_WAIT, .attempts = 2, .due_ms = 6000}), OK);
-    REDIS("DEL", bench_order_key(&seat));
-    assert_int_equal(bench_record(&seat, &first, (struct outcome){RECORD_WAIT, .attempts = 1, .due_ms = 5000}),
-                     ERR_FENCED);
-    assert_int_equal(bench_expect(&seat, retry_copy(1, 2, 6000), CLAIM_RUN).result.attempts, 2);
-}
-
-static void test_scripts_survive_a_script_flush(void **state)
-{
-    struct seen run;
-
-    (void)state;
-    REDIS("SCRIPT", "FLUSH");
-    run = bench_expect(&seat, original, CLAIM_RUN);
-    REDIS("SCRIPT", "FLUSH");
-    assert_int_equal(bench_renew(&seat, run.result.fence), OK);
-    REDIS("SCRIPT", "FLUSH");
-    assert_int_equal(bench_record(&seat, &run, (struct outcome){RECORD_DONE, .attempts = 1, .finished = "cc"}), OK);
-}
-
-static void test_the_fence_grows_over_a_flush_and_sequences_never_meet(void **state)
-{
-    int64_t last = 0;
-
-    (void)state;
-    for (int i = 0; i < 20; i++) {
-        struct seen run = bench_expect(&seat, original, CLAIM_RUN);
-
-        assert_true(run.result.fence > last);
-        last = run.result.fence + 1; /* the outcome's */
-        if (i % 3 == 0) {
-            REDIS("FLUSHALL");
-        } else {
-            assert_int_equal(bench_release(&seat, run.result.fence), OK);
-        }
-    }
-}
-
-/* ---- foreign values ---- */
-
-static void test_a_foreign_value_is_refused_by_the_name_of_its_key(void **state)
-{
-    struct seen seen;
-
-    (void)state;
-    REDIS("SET", bench_order_key(&seat), "mine");
-    seen = bench_claim(&seat, original);
-    assert_int_equal(seen.err, ERR_REFUSED);
-    assert_non_null(strstr(seen.detail, bench_order_key(&seat)));
-    assert_int_equal(bench_renew(&seat, 5), ERR_REFUSED);
-    assert_int_equal(bench_release(&seat, 5), ERR_REFUSED);
-    assert_int_equal(bench_kept("EDX-1").err, ERR_REFUSED);
-    REDIS("DEL", bench_order_key(&seat));
-    REDIS("RPUSH", bench_item_key(&seat), "x");
-    seen = bench_claim(&seat, original);
-    assert_int_equal(seen.err, ERR_REFUSED);
-    assert_non_null(strstr(seen.detail, bench_item_key(&seat)));
-    assert_int_equal(bench_mark(&seat, 1, 1, 0), ERR_REFUSED);
-    assert_string_equal(REDIS("DBSIZE"), "1");
-}
-
-static void test_garbage_in_the_fields_is_no_crash(void **state)
-{
-    (void)state;
-    REDIS("HSET", bench_order_key(&seat), "fence", "x", "seq", "y", "lease_until", "", "lease_item", "z", "line:11",
-          "", "item:zz", "?");
-    REDIS("HSET", bench_item_key(&seat), "state", "nonsense", "gen", "-", "due", "soon");
-    bench_expect(&seat, original, CLAIM_RUN);
 }
 
 int main(void)
@@ -643,21 +454,6 @@ int main(void)
         TEST(test_three_crashes_make_a_suspect_and_three_more_in_solo_a_dead_one),
         TEST(test_ten_deliveries_make_a_suspect_but_do_not_kill),
         TEST(test_a_record_clears_the_crashes),
-        TEST(test_after_a_flush_the_copy_says_where_the_item_was),
-        TEST(test_a_nonsensical_lines_header_says_nothing),
-        TEST(test_line_ids_are_exact_to_the_last_digit),
-        TEST(test_absurd_headers_do_not_break_the_numbers),
-        TEST(test_a_flush_while_it_waits_keeps_the_due_time),
-        TEST(test_a_renewal_after_a_flush_puts_the_lease_back),
-        TEST(test_a_lease_put_back_after_a_flush_can_die_as_well),
-        TEST(test_a_record_after_a_flush_rebuilds_everything),
-        TEST(test_a_record_after_a_flush_and_another_claim_is_refused),
-        TEST(test_after_a_flush_a_mark_or_release_does_nothing),
-        TEST(test_half_evicted_it_does_not_go_back),
-        TEST(test_scripts_survive_a_script_flush),
-        TEST(test_the_fence_grows_over_a_flush_and_sequences_never_meet),
-        TEST(test_a_foreign_value_is_refused_by_the_name_of_its_key),
-        TEST(test_garbage_in_the_fields_is_no_crash),
     };
 
     return cmocka_run_group_tests(tests, bench_open, bench_close);

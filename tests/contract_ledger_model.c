@@ -9,7 +9,16 @@
 
 #include <stdio.h>
 
-enum { ORDERS = 6, LINES = 3, MAX_COPIES = 400, MAX_RUNS = 64, STEPS = 400, ROUNDS = 60, DRAIN_STEPS = 1000000, STORY_BYTES = 32768 };
+enum {
+    ORDERS = 6,
+    LINES = 3,
+    MAX_COPIES = 400,
+    MAX_RUNS = 64,
+    STEPS = 400,
+    ROUNDS = 60,
+    DRAIN_STEPS = 1000000,
+    STORY_BYTES = 32768
+};
 
 enum place { GONE, QUEUED, HELD }; /* in the broker; unacked at a worker */
 
@@ -19,27 +28,27 @@ struct copy {
     struct copy_facts facts;
     char message_id[24];
     char finished[256];
-    int64_t not_before_ms;  /* in a retry queue until then */
+    int64_t not_before_ms; /* in a retry queue until then */
 };
 
 enum { NO_COPY = -1 };
 
 struct run {
     bool active;
-    bool dead;              /* its process is gone; its lease is not, yet */
+    bool dead; /* its process is gone; its lease is not, yet */
     size_t order;
-    int copy;               /* what it holds unacked */
+    int copy; /* what it holds unacked */
     char message_id[24];
     struct seen seen;
 };
 
 struct truth {
     struct item item;
-    bool finished[LINES];   /* recorded as finished */
+    bool finished[LINES]; /* recorded as finished */
     int64_t last_fence, last_generation, last_attempts;
     int words;
-    bool flushed;           /* Redis has forgotten it at least once */
-    int dead_copies;        /* in the dead queue */
+    bool flushed;    /* Redis has forgotten it at least once */
+    int dead_copies; /* in the dead queue */
     int64_t dead_generation;
     bool done;
     char story[STORY_BYTES]; /* what befell it, for a failure */
@@ -51,7 +60,7 @@ static struct {
     struct copy copies[MAX_COPIES];
     struct run runs[MAX_RUNS];
     struct truth orders[ORDERS];
-    bool calm;              /* no more faults */
+    bool calm; /* no more faults */
     bool may_flush, may_strip;
     int serial;
 } world;
@@ -109,8 +118,9 @@ static struct step read_step(const char *decision)
 {
     struct step step = {0};
 
-    assert_int_equal(sscanf(decision, "%c %lld %lld %lld %lld %255s", &step.kind, &step.generation, &step.attempts,
-                            &step.waits, &step.due_ms, step.finished), 6);
+    assert_int_equal(sscanf(decision, "%c %lld %lld %lld %lld %255s", &step.kind, &step.generation,
+                            &step.attempts, &step.waits, &step.due_ms, step.finished),
+                     6);
     return step;
 }
 
@@ -127,9 +137,12 @@ static bool publish_step(size_t index, const char *message_id, const char *decis
         return false;
     }
     if (step.kind == 'r') {
-        new_copy(index, message_id, (struct copy_facts){
-            .generation = step.generation, .attempts = step.attempts, .due_ms = step.due_ms, .first_ms = 1,
-            .finished = step.finished});
+        new_copy(index, message_id,
+                 (struct copy_facts){.generation = step.generation,
+                                     .attempts = step.attempts,
+                                     .due_ms = step.due_ms,
+                                     .first_ms = 1,
+                                     .finished = step.finished});
     } else {
         truth->dead_copies++;
         if (step.generation > truth->dead_generation)
@@ -211,12 +224,15 @@ static void deliver(int index)
     seen = bench_claim(&truth->item, copy->facts);
     if (seen.err != OK)
         fail_msg("claim: %s", seen.detail);
-    note(copy->order, "copy %d (%s%s%s gen %lld att %lld due %lld) -> %s gen %lld att %lld waits %lld now %lld\n", index,
-         copy->facts.dead_copy ? "dead " : copy->facts.resubmit ? "resubmit " : "",
+    note(copy->order,
+         "copy %d (%s%s%s gen %lld att %lld due %lld) -> %s gen %lld att %lld waits %lld now %lld\n", index,
+         copy->facts.dead_copy  ? "dead "
+         : copy->facts.resubmit ? "resubmit "
+                                : "",
          copy->facts.redelivered ? "again " : "", copy->message_id, (long long)copy->facts.generation,
-         (long long)copy->facts.attempts, (long long)copy->facts.due_ms, bench_verdict_name(seen.result.verdict),
-         (long long)seen.result.generation, (long long)seen.result.attempts, (long long)seen.result.waits,
-         (long long)seen.result.now_ms);
+         (long long)copy->facts.attempts, (long long)copy->facts.due_ms,
+         bench_verdict_name(seen.result.verdict), (long long)seen.result.generation,
+         (long long)seen.result.attempts, (long long)seen.result.waits, (long long)seen.result.now_ms);
     switch (seen.result.verdict) {
     case CLAIM_RUN:
     case CLAIM_CRASHED:
@@ -273,11 +289,13 @@ static struct outcome run_lines(struct run *run, char *letters, char *decision, 
         char id[24];
 
         snprintf(id, sizeof(id), "%d=", (int)i + 11);
-        letters[i] = strstr(run->seen.finished, id) || (result->verdict != CLAIM_CRASHED && !chance(60)) ? 'c' : '-';
+        letters[i] =
+            strstr(run->seen.finished, id) || (result->verdict != CLAIM_CRASHED && !chance(60)) ? 'c' : '-';
         open += letters[i] == '-';
         if (letters[i] == 'c')
-            length += (size_t)snprintf(step.finished + length, sizeof(step.finished) - length,
-                                       "%s{\"id\":%d,\"state\":\"complete\"}", length ? "," : "[", (int)i + 11);
+            length +=
+                (size_t)snprintf(step.finished + length, sizeof(step.finished) - length,
+                                 "%s{\"id\":%d,\"state\":\"complete\"}", length ? "," : "[", (int)i + 11);
     }
     snprintf(step.finished + length, sizeof(step.finished) - length, "%s", length ? "]" : "[]");
     letters[LINES] = '\0';
@@ -298,8 +316,8 @@ static struct outcome run_lines(struct run *run, char *letters, char *decision, 
         step.due_ms = outcome.due_ms = result->now_ms + 1 + roll(4);
     }
     outcome.waits = step.waits;
-    snprintf(decision, size, "%c %lld %lld %lld %lld %s", step.kind, step.generation, step.attempts, step.waits,
-             step.due_ms, step.finished);
+    snprintf(decision, size, "%c %lld %lld %lld %lld %s", step.kind, step.generation, step.attempts,
+             step.waits, step.due_ms, step.finished);
     return outcome;
 }
 
@@ -373,8 +391,9 @@ static void say_a_word(size_t order)
     snprintf(message_id, sizeof(message_id), "w%d", world.serial++);
     if (truth->dead_copies > 0 && roll(2)) {
         truth->dead_copies--;
-        new_copy(order, message_id, (struct copy_facts){.generation = truth->dead_generation, .attempts = 4,
-                                                        .first_ms = 1, .dead_copy = true});
+        new_copy(order, message_id,
+                 (struct copy_facts){
+                     .generation = truth->dead_generation, .attempts = 4, .first_ms = 1, .dead_copy = true});
     } else {
         new_copy(order, message_id, (struct copy_facts){.resubmit = true});
     }
@@ -475,8 +494,7 @@ static void play(uint64_t seed, bool may_flush, bool may_strip)
 
         for (size_t line = 0; line < LINES; line++)
             all = all && truth->finished[line];
-        if (!truth->done && !(all && truth->flushed) && truth->dead_copies == 0)
-        {
+        if (!truth->done && !(all && truth->flushed) && truth->dead_copies == 0) {
             print_message("%s", truth->story);
             fail_msg("seed %llu lost order %zu", (unsigned long long)seed, i);
         }

@@ -1,6 +1,5 @@
 /*
- * The ledger on a real Redis, second half: a person's words (dead copies that come back, resubmits), kept
- * messages, refunds, and partial shipments. Copies and leases: contract_ledger.c.
+ * The ledger on a real Redis: a person's words (dead copies that come back, resubmits) and kept messages.
  */
 #include "tests/support/ledger_bench.h"
 
@@ -17,8 +16,8 @@ static const struct copy_facts again = {.message_id = "m1", .redelivered = true}
 
 static struct copy_facts dead_copy(int64_t generation)
 {
-    return (struct copy_facts){.message_id = "m1", .generation = generation, .attempts = 1, .first_ms = 1,
-                               .dead_copy = true};
+    return (struct copy_facts){
+        .message_id = "m1", .generation = generation, .attempts = 1, .first_ms = 1, .dead_copy = true};
 }
 
 static struct copy_facts resubmit(const char *message_id, bool redelivered)
@@ -50,7 +49,8 @@ static void leave_dead(void)
 
 static void finish(const struct item *item, const struct seen *run)
 {
-    assert_int_equal(bench_record(item, run, (struct outcome){RECORD_DONE, .attempts = 1, .finished = "cc"}), OK);
+    assert_int_equal(bench_record(item, run, (struct outcome){RECORD_DONE, .attempts = 1, .finished = "cc"}),
+                     OK);
 }
 
 /* ---- a new generation ---- */
@@ -98,7 +98,8 @@ static void test_a_generation_starts_in_doubt_where_an_effect_may_be_there(void 
     struct seen run = bench_expect(&seat, original, CLAIM_RUN);
 
     (void)state;
-    assert_int_equal(bench_record(&seat, &run, (struct outcome){RECORD_DEAD, .attempts = 1, .maybe = true}), OK);
+    assert_int_equal(bench_record(&seat, &run, (struct outcome){RECORD_DEAD, .attempts = 1, .maybe = true}),
+                     OK);
     assert_true(bench_expect(&seat, dead_copy(1), CLAIM_RUN).result.doubtful);
 }
 
@@ -125,8 +126,10 @@ static void test_a_word_that_is_redelivered_goes_on_with_its_generation(void **s
         assert_int_equal(bench_release(&seat, second.result.fence), OK);
         second = bench_expect(&seat, redelivered, CLAIM_RUN);
         assert_int_equal(second.result.generation, 2);
-        assert_int_equal(bench_record(&seat, &second, (struct outcome){RECORD_WAIT, .attempts = 1, .due_ms = INT64_MAX / 4096}),
-                         OK);
+        assert_int_equal(
+            bench_record(&seat, &second,
+                         (struct outcome){RECORD_WAIT, .attempts = 1, .due_ms = INT64_MAX / 4096}),
+            OK);
         second = bench_expect(&seat, redelivered, CLAIM_REPEAT);
         assert_int_equal(second.result.started_sequence, first.result.started_sequence);
         assert_true(second.result.started);
@@ -159,7 +162,9 @@ static void test_another_word_is_ignored_while_the_item_runs_waits_or_is_complet
     first = bench_expect(&seat, resubmit("w1", false), CLAIM_IGNORED);
     assert_true(first.result.sequence > run.result.fence + 1);
     bench_expect(&seat, dead_copy(1), CLAIM_IGNORED);
-    assert_int_equal(bench_record(&seat, &run, (struct outcome){RECORD_WAIT, .attempts = 1, .due_ms = bench_now_ms()}), OK);
+    assert_int_equal(
+        bench_record(&seat, &run, (struct outcome){RECORD_WAIT, .attempts = 1, .due_ms = bench_now_ms()}),
+        OK);
     bench_expect(&seat, resubmit("w2", false), CLAIM_IGNORED);
     run = bench_expect(&seat, retry_copy(1, 1, bench_now_ms()), CLAIM_RUN);
     finish(&seat, &run);
@@ -179,7 +184,8 @@ static void test_the_same_words_typed_again_after_death_are_a_new_word(void **st
     leave_dead();
     run = bench_expect(&seat, resubmit("typed", false), CLAIM_RUN);
     die(&seat, &run, "c-");
-    assert_true(bench_expect(&seat, resubmit("typed", true), CLAIM_DONE).result.started); /* a redelivery is not */
+    assert_true(
+        bench_expect(&seat, resubmit("typed", true), CLAIM_DONE).result.started); /* a redelivery is not */
     run = bench_expect(&seat, resubmit("typed", false), CLAIM_RUN);
     assert_int_equal(run.result.generation, 3);
     assert_true(run.result.started);
@@ -234,7 +240,9 @@ static void test_a_word_goes_on_where_the_waiting_copy_was_lost(void **state)
     struct seen run = bench_expect(&seat, original, CLAIM_RUN);
 
     (void)state;
-    assert_int_equal(bench_record(&seat, &run, (struct outcome){RECORD_WAIT, .attempts = 3, .due_ms = bench_now_ms()}), OK);
+    assert_int_equal(
+        bench_record(&seat, &run, (struct outcome){RECORD_WAIT, .attempts = 3, .due_ms = bench_now_ms()}),
+        OK);
     assert_int_equal(bench_kept("EDX-1").count, 0);
     REDIS("HSET", bench_item_key(&seat), "due", "5000");
     assert_int_equal(bench_kept("EDX-1").count, 1);
@@ -254,8 +262,10 @@ static void test_a_word_after_a_flush_goes_on_from_its_copy(void **state)
     assert_int_equal(run.result.generation, 5);
     assert_true(run.result.doubtful);
     REDIS("FLUSHALL");
-    assert_int_equal(bench_record(&seat, &run, (struct outcome){RECORD_WAIT, .attempts = 1, .due_ms = INT64_MAX / 4096,
-                                                                .start_message_id = "m1", .start_generation = 4}), OK);
+    assert_int_equal(bench_record(&seat, &run,
+                                  (struct outcome){RECORD_WAIT, .attempts = 1, .due_ms = INT64_MAX / 4096,
+                                                   .start_message_id = "m1", .start_generation = 4}),
+                     OK);
     assert_true(bench_expect(&seat, dead_copy(4), CLAIM_REPEAT).result.started);
 }
 
@@ -331,193 +341,15 @@ static void test_every_dead_item_of_the_order_is_kept_with_its_own_lines(void **
     leave_dead();
     bench_item(&refund, "EDX-1", ORDER_REFUND, "R:1", 11, 2);
     run = bench_expect(&refund, (struct copy_facts){.message_id = "r1"}, CLAIM_RUN);
-    assert_int_equal(bench_record(&refund, &run, (struct outcome){RECORD_DEAD, .attempts = 1, .finished = "-c",
-                                                                  .message_id = "r1"}), OK);
+    assert_int_equal(
+        bench_record(&refund, &run,
+                     (struct outcome){RECORD_DEAD, .attempts = 1, .finished = "-c", .message_id = "r1"}),
+        OK);
     kept = bench_kept("EDX-1");
     assert_int_equal(kept.count, 2);
     of_refund = strcmp(kept.items[0].message_id, "r1") == 0 ? 0 : 1;
     assert_string_equal(kept.items[of_refund].finished, "[{\"id\":12,\"state\":\"complete\"}]");
     assert_string_equal(kept.items[1 - of_refund].finished, "[{\"id\":11,\"state\":\"complete\"}]");
-}
-
-/* ---- refunds ---- */
-
-static const struct copy_facts refund_copy = {.message_id = "r1"};
-
-static void test_a_refund_of_an_unknown_order_knows_nothing(void **state)
-{
-    struct item refund;
-    struct seen run;
-
-    (void)state;
-    run = bench_expect(bench_item(&refund, "EDX-1", ORDER_REFUND, "R1", 11, 2), refund_copy, CLAIM_RUN);
-    assert_true(run.result.order_unknown);
-    assert_string_equal(run.known, "11=? 12=?");
-}
-
-static void test_a_refund_that_overtakes_the_fulfilment_wins(void **state)
-{
-    struct item refund;
-    struct seen run;
-
-    (void)state;
-    run = bench_expect(bench_item(&refund, "EDX-1", ORDER_REFUND, "R1", 12, 1), refund_copy, CLAIM_RUN);
-    assert_int_equal(bench_record(&refund, &run, (struct outcome){RECORD_DONE, .attempts = 1, .finished = "c"}), OK);
-    run = bench_expect(&seat, original, CLAIM_RUN);
-    assert_string_equal(run.refunded, "12");
-    assert_string_equal(run.finished, "");
-    assert_int_equal(bench_record(&seat, &run, (struct outcome){RECORD_DONE, .attempts = 1, .finished = "cr"}), OK);
-    bench_expect(&seat, again, CLAIM_DONE);
-}
-
-static void test_a_refund_wins_while_the_fulfilment_waits_or_runs(void **state)
-{
-    struct item refund;
-    struct seen run = bench_expect(&seat, original, CLAIM_RUN);
-
-    (void)state;
-    bench_item(&refund, "EDX-1", ORDER_REFUND, "R1", 11, 2);
-    bench_expect(&refund, refund_copy, CLAIM_BUSY);
-    assert_int_equal(bench_record(&seat, &run, (struct outcome){RECORD_WAIT, .attempts = 1, .due_ms = 5000, .finished = "c-"}), OK);
-    run = bench_expect(&seat, retry_copy(1, 1, 5000), CLAIM_RUN);
-    assert_string_equal(run.refunded, "12");
-    assert_string_equal(run.finished, "11=[{\"id\":11,\"state\":\"complete\"}]");
-    finish(&seat, &run);
-    run = bench_expect(&refund, refund_copy, CLAIM_RUN);
-    assert_string_equal(run.known, "11=1 12=1");
-}
-
-static void test_a_refund_knows_what_was_fulfilled_what_never_ran_and_what_may_have(void **state)
-{
-    struct item refund;
-    struct seen run = bench_expect(&seat, original, CLAIM_RUN);
-
-    (void)state;
-    bench_item(&refund, "EDX-1", ORDER_REFUND, "R1", 11, 3);
-    assert_int_equal(bench_record(&seat, &run, (struct outcome){RECORD_DEAD, .attempts = 1, .finished = "c-"}), OK);
-    run = bench_expect(&refund, refund_copy, CLAIM_RUN);
-    assert_string_equal(run.known, "11=1 12=0 13=?");
-    assert_false(run.result.order_unknown);
-    REDIS("FLUSHALL");
-    run = bench_expect(&seat, original, CLAIM_RUN);
-    assert_int_equal(bench_record(&seat, &run, (struct outcome){RECORD_DEAD, .attempts = 1, .maybe = true}), OK);
-    assert_string_equal(bench_expect(&refund, refund_copy, CLAIM_RUN).known, "11=? 12=? 13=?");
-}
-
-static void test_a_refund_after_a_crash_has_to_look(void **state)
-{
-    struct item refund;
-
-    (void)state;
-    bench_expect(&seat, original, CLAIM_RUN);
-    bench_end_lease(&seat);
-    bench_item(&refund, "EDX-1", ORDER_REFUND, "R1", 11, 2);
-    assert_string_equal(bench_expect(&refund, refund_copy, CLAIM_RUN).known, "11=? 12=?");
-}
-
-static void test_a_refund_after_a_release_need_not_look(void **state)
-{
-    struct item refund;
-    struct seen run = bench_expect(&seat, original, CLAIM_RUN);
-
-    (void)state;
-    assert_int_equal(bench_release(&seat, run.result.fence), OK);
-    bench_item(&refund, "EDX-1", ORDER_REFUND, "R1", 11, 2);
-    assert_string_equal(bench_expect(&refund, refund_copy, CLAIM_RUN).known, "11=0 12=0");
-}
-
-static void test_after_a_flush_a_refund_has_to_look_where_a_retry_copy_had_been(void **state)
-{
-    struct item refund;
-
-    (void)state;
-    bench_expect(&seat, retry_copy(1, 2, INT64_C(4102444800000)), CLAIM_EARLY);
-    bench_item(&refund, "EDX-1", ORDER_REFUND, "R1", 11, 2);
-    assert_string_equal(bench_expect(&refund, refund_copy, CLAIM_RUN).known, "11=? 12=?");
-}
-
-static void test_doubt_about_an_overtaken_line_outlives_its_end(void **state)
-{
-    struct item refund;
-    struct seen run = bench_expect(&seat, original, CLAIM_RUN);
-
-    (void)state;
-    assert_int_equal(bench_record(&seat, &run, (struct outcome){RECORD_WAIT, .attempts = 1, .due_ms = 5000, .maybe = true}), OK);
-    bench_item(&refund, "EDX-1", ORDER_REFUND, "R1", 11, 2);
-    run = bench_expect(&refund, refund_copy, CLAIM_RUN);
-    assert_int_equal(bench_record(&refund, &run, (struct outcome){RECORD_WAIT, .attempts = 1, .due_ms = 5000}), OK);
-    run = bench_expect(&seat, retry_copy(1, 1, 5000), CLAIM_RUN);
-    assert_string_equal(run.refunded, "11 12");
-    assert_int_equal(bench_record(&seat, &run, (struct outcome){RECORD_DONE, .attempts = 1, .finished = "rr"}), OK);
-    assert_string_equal(bench_expect(&refund, (struct copy_facts){.message_id = "r1", .generation = 1, .attempts = 1, .due_ms = 5000},
-                                     CLAIM_RUN).known, "11=? 12=?");
-}
-
-static void test_refunds_of_different_numbers_are_different(void **state)
-{
-    struct item first, second;
-    struct seen run;
-
-    (void)state;
-    bench_item(&first, "EDX-1", ORDER_REFUND, "A", 11, 1);
-    bench_item(&second, "EDX-1", ORDER_REFUND, "A:11", 11, 1);
-    run = bench_expect(&first, refund_copy, CLAIM_RUN);
-    assert_true(run.result.others_finished);
-    assert_int_equal(bench_record(&first, &run, (struct outcome){RECORD_DONE, .attempts = 1, .finished = "c"}), OK);
-    run = bench_expect(&second, (struct copy_facts){.message_id = "r2"}, CLAIM_RUN);
-    assert_string_equal(run.finished, "");
-    assert_int_equal(bench_release(&second, run.result.fence), OK);
-    bench_item(&first, "EDX-1", ORDER_REFUND, "A", 12, 1);
-    assert_true(bench_expect(&first, (struct copy_facts){.message_id = "r3"}, CLAIM_RUN).result.others_finished);
-}
-
-/* ---- partial shipments ---- */
-
-static void test_items_that_share_a_line_do_not_both_run_it(void **state)
-{
-    struct item part;
-    struct seen run = bench_expect(&seat, original, CLAIM_RUN);
-
-    (void)state;
-    bench_item(&part, "EDX-1", ORDER_FULFILL, NULL, 12, 2);
-    assert_int_equal(bench_record(&seat, &run, (struct outcome){RECORD_WAIT, .attempts = 1, .due_ms = 5000, .finished = "-c"}), OK);
-    run = bench_expect(&part, (struct copy_facts){.message_id = "p"}, CLAIM_RUN);
-    assert_string_equal(run.finished, "12=[{\"id\":12,\"state\":\"complete\"}]");
-    assert_false(run.result.doubtful);
-    assert_false(run.result.others_finished);
-}
-
-static void test_what_another_item_left_in_doubt_is_looked_at(void **state)
-{
-    struct item part;
-    struct seen run = bench_expect(&seat, original, CLAIM_RUN);
-
-    (void)state;
-    assert_int_equal(bench_record(&seat, &run, (struct outcome){RECORD_WAIT, .attempts = 1, .due_ms = 5000, .maybe = true}), OK);
-    bench_item(&part, "EDX-1", ORDER_FULFILL, NULL, 12, 2);
-    assert_true(bench_expect(&part, (struct copy_facts){.message_id = "p"}, CLAIM_RUN).result.doubtful);
-}
-
-static void test_what_the_item_itself_left_in_doubt_is_in_its_lines(void **state)
-{
-    struct seen run = bench_expect(&seat, original, CLAIM_RUN);
-
-    (void)state;
-    assert_int_equal(bench_record(&seat, &run, (struct outcome){RECORD_WAIT, .attempts = 1, .due_ms = 5000, .maybe = true}), OK);
-    assert_false(bench_expect(&seat, retry_copy(1, 1, 5000), CLAIM_RUN).result.doubtful);
-}
-
-static void test_a_dead_item_finished_by_others_needs_no_word(void **state)
-{
-    struct item part;
-    struct seen run;
-
-    (void)state;
-    leave_dead();
-    bench_item(&part, "EDX-1", ORDER_FULFILL, NULL, 12, 1);
-    run = bench_expect(&part, (struct copy_facts){.message_id = "p"}, CLAIM_RUN);
-    assert_int_equal(bench_record(&part, &run, (struct outcome){RECORD_DONE, .attempts = 1, .finished = "c"}), OK);
-    bench_expect(&seat, dead_copy(1), CLAIM_IGNORED);
 }
 
 int main(void)
@@ -541,19 +373,6 @@ int main(void)
         TEST(test_a_crashed_item_starts_over_unsuspected),
         TEST(test_a_dead_item_keeps_its_message_until_it_is_done),
         TEST(test_every_dead_item_of_the_order_is_kept_with_its_own_lines),
-        TEST(test_a_refund_of_an_unknown_order_knows_nothing),
-        TEST(test_a_refund_that_overtakes_the_fulfilment_wins),
-        TEST(test_a_refund_wins_while_the_fulfilment_waits_or_runs),
-        TEST(test_a_refund_knows_what_was_fulfilled_what_never_ran_and_what_may_have),
-        TEST(test_a_refund_after_a_crash_has_to_look),
-        TEST(test_a_refund_after_a_release_need_not_look),
-        TEST(test_after_a_flush_a_refund_has_to_look_where_a_retry_copy_had_been),
-        TEST(test_doubt_about_an_overtaken_line_outlives_its_end),
-        TEST(test_refunds_of_different_numbers_are_different),
-        TEST(test_items_that_share_a_line_do_not_both_run_it),
-        TEST(test_what_another_item_left_in_doubt_is_looked_at),
-        TEST(test_what_the_item_itself_left_in_doubt_is_in_its_lines),
-        TEST(test_a_dead_item_finished_by_others_needs_no_word),
     };
 
     return cmocka_run_group_tests(tests, bench_open, bench_close);

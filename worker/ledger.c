@@ -14,15 +14,15 @@
 struct ledger *ledger_new(struct store *store, const struct ledger_options *options)
 {
     struct ledger *ledger = calloc(1, sizeof(*ledger));
+    const char *prefix = options->prefix ? options->prefix : "";
 
     if (!ledger)
         return NULL;
     ledger->store = store;
     ledger->options = *options;
-    ledger->prefix = strdup(options->prefix);
+    ledger->prefix = strdup(prefix);
     ledger->owner = strdup(options->owner);
-    /* Each byte of a number may become three; then "{}", ":item:", the item and NUL. */
-    ledger->key_bytes = strlen(options->prefix) + 3 * (size_t)ORDER_MAX_NUMBER + ORDER_ITEM_ID_SIZE + 16;
+    ledger->key_bytes = ledger_key_bytes(prefix);
     ledger->order_key = malloc(ledger->key_bytes);
     ledger->item_key = malloc(ledger->key_bytes);
     if (!ledger->prefix || !ledger->owner || !ledger->order_key || !ledger->item_key) {
@@ -45,7 +45,8 @@ void ledger_free(struct ledger *ledger)
 
 /* ---- sending ---- */
 
-static void on_claim_answered(struct store_op *store_op, const struct store_reply *reply, const struct fault *fault)
+static void on_claim_answered(struct store_op *store_op, const struct store_reply *reply,
+                              const struct fault *fault)
 {
     ledger_reply_claim(container_of(store_op, struct ledger_op, store), reply, fault);
 }
@@ -55,7 +56,8 @@ static void on_answered(struct store_op *store_op, const struct store_reply *rep
     ledger_reply_done(container_of(store_op, struct ledger_op, store), reply, fault);
 }
 
-static void on_kept_answered(struct store_op *store_op, const struct store_reply *reply, const struct fault *fault)
+static void on_kept_answered(struct store_op *store_op, const struct store_reply *reply,
+                             const struct fault *fault)
 {
     ledger_reply_kept(container_of(store_op, struct ledger_op, store), reply, fault);
 }
@@ -84,7 +86,8 @@ static void fail_later(struct ledger *ledger, struct ledger_op *op, store_done_f
 
 /* ---- finished lines ---- */
 
-/* Of one row of line_outcomes_to_json(): "C" complete, "R" refunded before it was fulfilled, "" unfinished. */
+/* Of one row of line_outcomes_to_json(): "C" complete, "R" refunded before it was fulfilled, "" unfinished.
+ */
 static const char *finished_state(const json_t *row, bool refund)
 {
     const char *state = json_string_value(json_object_get(row, "state"));
@@ -137,7 +140,8 @@ static const json_t *find_row(const json_t *array, size_t line_count, int64_t id
 }
 
 /* What the copy's header says of each line. A header that is no JSON says nothing. */
-static bool pack_claim_lines(struct ledger *ledger, const struct order *order, const char *header, char **blobs)
+static bool pack_claim_lines(struct ledger *ledger, const struct order *order, const char *header,
+                             char **blobs)
 {
     json_t *array = header ? json_loads(header, JSON_REJECT_DUPLICATES, NULL) : NULL;
     bool refund = order->action == ORDER_REFUND;

@@ -28,16 +28,41 @@ static char *encode_number(char *at, const char *number)
     return at;
 }
 
-void ledger_pack_start(struct ledger *ledger, const char *order_number, const char *item_id)
+size_t ledger_key_bytes(const char *prefix)
 {
-    char *at = stpcpy(ledger->order_key, ledger->prefix);
+    /* Each byte of a number may become three; then "{}", ":item:", the item and NUL. */
+    return strlen(prefix) + 3 * (size_t)ORDER_MAX_NUMBER + ORDER_ITEM_ID_SIZE + 16;
+}
 
-    assert(strlen(order_number) <= ORDER_MAX_NUMBER && strlen(item_id) < ORDER_ITEM_ID_SIZE);
+bool ledger_order_key(const char *prefix, const char *order_number, char *ret_key, size_t size)
+{
+    char *at;
+
+    if (size < ledger_key_bytes(prefix) || !order_number[0] || strlen(order_number) > ORDER_MAX_NUMBER)
+        return false;
+    at = stpcpy(ret_key, prefix);
     *at++ = '{';
     at = encode_number(at, order_number);
     *at++ = '}';
     *at = '\0';
-    stpcpy(stpcpy(stpcpy(ledger->item_key, ledger->order_key), ":item:"), item_id);
+    return true;
+}
+
+bool ledger_item_key(const char *order_key, const char *item_id, char *ret_key, size_t size)
+{
+    if (strlen(order_key) + strlen(item_id) + sizeof(":item:") > size)
+        return false;
+    stpcpy(stpcpy(stpcpy(ret_key, order_key), ":item:"), item_id);
+    return true;
+}
+
+void ledger_pack_start(struct ledger *ledger, const char *order_number, const char *item_id)
+{
+    bool named = ledger_order_key(ledger->prefix, order_number, ledger->order_key, ledger->key_bytes) &&
+                 ledger_item_key(ledger->order_key, item_id, ledger->item_key, ledger->key_bytes);
+
+    assert(named); /* order_parse() keeps the limits */
+    (void)named;
     ledger->arg_count = 0;
     ledger->number_count = 0;
 }

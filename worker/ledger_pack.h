@@ -18,8 +18,8 @@ enum {
 struct ledger {
     struct store *store; /* borrowed */
     struct ledger_options options;
-    char *prefix;        /* owned */
-    char *owner;         /* owned */
+    char *prefix; /* owned */
+    char *owner;  /* owned */
     /* Of the call being packed; the store copies them at once. */
     char *order_key, *item_key; /* owned, of key_bytes each */
     size_t key_bytes;

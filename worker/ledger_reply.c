@@ -1,6 +1,6 @@
 /*
- * Reads what the ledger's scripts answer into the results of ledger.h. An answer that is not what the script of
- * this version gives is a refusal, never a crash. Called by ledger.c.
+ * Reads what the ledger's scripts answer into the results of ledger.h. An answer that is not what the script
+ * of this version gives is a refusal, never a crash. Called by ledger.c.
  */
 #include "worker/ledger_pack.h"
 
@@ -8,9 +8,25 @@
 
 /* The places of claim.lua's reply. */
 enum claim_place {
-    PLACE_VERDICT, PLACE_FENCE, PLACE_GENERATION, PLACE_ATTEMPTS, PLACE_WAITS, PLACE_FIRST, PLACE_NOW,
-    PLACE_DOUBTFUL, PLACE_STARTED, PLACE_STARTED_SEQUENCE, PLACE_OTHERS_FINISHED, PLACE_ORDER_UNKNOWN,
-    PLACE_LINES_CURRENT, PLACE_WAIT, PLACE_SEQUENCE, PLACE_FINISHED, PLACE_REFUNDED, PLACE_KNOWN, PLACE_LINES,
+    PLACE_VERDICT,
+    PLACE_FENCE,
+    PLACE_GENERATION,
+    PLACE_ATTEMPTS,
+    PLACE_WAITS,
+    PLACE_FIRST,
+    PLACE_NOW,
+    PLACE_DOUBTFUL,
+    PLACE_STARTED,
+    PLACE_STARTED_SEQUENCE,
+    PLACE_OTHERS_FINISHED,
+    PLACE_ORDER_UNKNOWN,
+    PLACE_LINES_CURRENT,
+    PLACE_WAIT,
+    PLACE_SEQUENCE,
+    PLACE_FINISHED,
+    PLACE_REFUNDED,
+    PLACE_KNOWN,
+    PLACE_LINES,
     PLACE_DECISION
 };
 enum { PLACE_COUNT = PLACE_DECISION + 1 };
@@ -19,9 +35,9 @@ static const struct {
     const char *word;
     enum claim_verdict verdict;
 } verdicts[] = {
-    {"RUN", CLAIM_RUN},         {"DONE", CLAIM_DONE},       {"BUSY", CLAIM_BUSY},
-    {"EARLY", CLAIM_EARLY},     {"STALE", CLAIM_STALE},     {"REPEAT", CLAIM_REPEAT},
-    {"IGNORED", CLAIM_IGNORED}, {"SOLO", CLAIM_SOLO},       {"CRASHED", CLAIM_CRASHED},
+    {"RUN", CLAIM_RUN},         {"DONE", CLAIM_DONE},   {"BUSY", CLAIM_BUSY},
+    {"EARLY", CLAIM_EARLY},     {"STALE", CLAIM_STALE}, {"REPEAT", CLAIM_REPEAT},
+    {"IGNORED", CLAIM_IGNORED}, {"SOLO", CLAIM_SOLO},   {"CRASHED", CLAIM_CRASHED},
 };
 
 static bool find_verdict(const char *word, enum claim_verdict *ret_verdict)
@@ -58,14 +74,15 @@ static struct fault outcome(const struct ledger_op *op, const struct fault *faul
     return op->failed != OK ? fault_of(op->failed) : *fault;
 }
 
-void ledger_reply_claim(struct ledger_op *op, const struct store_reply *reply, const struct fault *store_fault)
+void ledger_reply_claim(struct ledger_op *op, const struct store_reply *reply,
+                        const struct fault *store_fault)
 {
     struct fault fault = outcome(op, store_fault);
     struct claim_result result = {0};
 
-    if (fault.code == OK && (store_reply_count(reply) != PLACE_COUNT ||
-                             !find_verdict(store_reply_str(store_reply_at(reply, PLACE_VERDICT), NULL),
-                                           &result.verdict)))
+    if (fault.code == OK &&
+        (store_reply_count(reply) != PLACE_COUNT ||
+         !find_verdict(store_reply_str(store_reply_at(reply, PLACE_VERDICT), NULL), &result.verdict)))
         fault = unexpected("claim");
     if (fault.code != OK) {
         op->claimed(op, NULL, &fault);

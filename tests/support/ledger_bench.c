@@ -26,7 +26,8 @@ static void on_state(void *context, bool up, const struct fault *fault)
 
 int bench_open(void **state)
 {
-    struct store_options options = {.timeout_ms = 5000, .scripts = scripts_table, .script_count = scripts_count};
+    struct store_options options = {
+        .timeout_ms = 5000, .scripts = scripts_table, .script_count = scripts_count};
     struct ledger_options ledger_options = {
         .prefix = BENCH_PREFIX, .owner = "bench", .lease_ms = BENCH_LEASE_MS, .keep_ms = 7776000000};
     struct fault fault;
@@ -71,8 +72,8 @@ int bench_empty(void **state)
     return 0;
 }
 
-struct item *bench_item(struct item *item, const char *number, enum order_action action, const char *refund_number,
-                        int64_t first_id, size_t line_count)
+struct item *bench_item(struct item *item, const char *number, enum order_action action,
+                        const char *refund_number, int64_t first_id, size_t line_count)
 {
     assert_true(line_count <= BENCH_MAX_LINES);
     memset(item, 0, sizeof(*item));
@@ -162,8 +163,8 @@ static void on_done(struct ledger_op *op, const struct fault *fault)
     finish(call);
 }
 
-static void on_kept(struct ledger_op *op, const struct kept_item *items, size_t count, bool known, int64_t sequence,
-                    const struct fault *fault)
+static void on_kept(struct ledger_op *op, const struct kept_item *items, size_t count, bool known,
+                    int64_t sequence, const struct fault *fault)
 {
     struct call *call = container_of(op, struct call, op);
     struct seen_kept *kept = &call->kept;
@@ -194,9 +195,9 @@ struct seen bench_claim(const struct item *item, struct copy_facts copy)
 }
 
 static const char *const verdict_names[] = {
-    [CLAIM_RUN] = "RUN",         [CLAIM_DONE] = "DONE",     [CLAIM_BUSY] = "BUSY",
-    [CLAIM_EARLY] = "EARLY",     [CLAIM_STALE] = "STALE",   [CLAIM_REPEAT] = "REPEAT",
-    [CLAIM_IGNORED] = "IGNORED", [CLAIM_SOLO] = "SOLO",     [CLAIM_CRASHED] = "CRASHED",
+    [CLAIM_RUN] = "RUN",         [CLAIM_DONE] = "DONE",   [CLAIM_BUSY] = "BUSY",
+    [CLAIM_EARLY] = "EARLY",     [CLAIM_STALE] = "STALE", [CLAIM_REPEAT] = "REPEAT",
+    [CLAIM_IGNORED] = "IGNORED", [CLAIM_SOLO] = "SOLO",   [CLAIM_CRASHED] = "CRASHED",
 };
 
 const char *bench_verdict_name(enum claim_verdict verdict)

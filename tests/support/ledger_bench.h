@@ -1,6 +1,6 @@
 /*
- * A ledger on a real Redis with everything made synchronous: what contract_ledger*.c drive. Each call runs the
- * loop until its answer is there and fails the test on an answer it did not ask for.
+ * A ledger on a real Redis with everything made synchronous: what contract_ledger*.c drive. Each call runs
+ * the loop until its answer is there and fails the test on an answer it did not ask for.
  */
 #ifndef FULFILLD_TESTS_SUPPORT_LEDGER_BENCH_H
 #define FULFILLD_TESTS_SUPPORT_LEDGER_BENCH_H
@@ -13,14 +13,14 @@ enum { BENCH_MAX_LINES = 16, BENCH_TEXT_BYTES = 512, BENCH_LEASE_MS = 15000 };
 
 /* An answer to a claim, copied out of the reply. */
 struct seen {
-    struct claim_result result;             /* its borrowed parts are NULL */
+    struct claim_result result; /* its borrowed parts are NULL */
     enum err err;
     char detail[240];
-    char decision[BENCH_TEXT_BYTES];        /* "" = none */
+    char decision[BENCH_TEXT_BYTES]; /* "" = none */
     char lines_blob[BENCH_TEXT_BYTES];
-    char finished[BENCH_TEXT_BYTES];        /* "11=[…] 12=[…]", in the order of the item's lines */
-    char refunded[BENCH_TEXT_BYTES];        /* "11 12" */
-    char known[BENCH_TEXT_BYTES];           /* "11=1 12=?" */
+    char finished[BENCH_TEXT_BYTES]; /* "11=[…] 12=[…]", in the order of the item's lines */
+    char refunded[BENCH_TEXT_BYTES]; /* "11 12" */
+    char known[BENCH_TEXT_BYTES];    /* "11=1 12=?" */
 };
 
 /* What was kept of dead items: the first two. */
@@ -47,8 +47,8 @@ int bench_close(void **state);
 int bench_empty(void **state);
 
 /** An item of order `number` with lines first_id, first_id + 1 … item_id is made of its arguments. */
-struct item *bench_item(struct item *item, const char *number, enum order_action action, const char *refund_number,
-                        int64_t first_id, size_t line_count);
+struct item *bench_item(struct item *item, const char *number, enum order_action action,
+                        const char *refund_number, int64_t first_id, size_t line_count);
 
 struct seen bench_claim(const struct item *item, struct copy_facts copy);
 /* The same, and it must succeed with this verdict. */
@@ -62,12 +62,12 @@ struct seen_kept bench_kept(const char *number);
 /* What a record says beyond what the claim said. */
 struct outcome {
     enum record_state state;
-    int64_t attempts;           /* spent now, this run included */
+    int64_t attempts; /* spent now, this run included */
     int64_t waits;
     int64_t due_ms;
-    const char *finished;       /* per line one letter: 'c' complete, 'r' refunded, '-' unfinished; NULL = none */
+    const char *finished; /* per line one letter: 'c' complete, 'r' refunded, '-' unfinished; NULL = none */
     const char *decision;
-    const char *message_id;     /* NULL = "m1" */
+    const char *message_id;       /* NULL = "m1" */
     const char *start_message_id; /* NULL = "" */
     int64_t start_generation;
     bool maybe;
