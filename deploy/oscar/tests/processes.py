@@ -17,9 +17,9 @@ HERE = Path(__file__).resolve().parent
 DEADLINE_SECONDS = 60
 
 
-def wait_until(condition, what):
+def wait_until(condition, what, deadline_seconds=DEADLINE_SECONDS):
     """Waits for a condition; a test that waits in vain says for what."""
-    deadline = time.monotonic() + DEADLINE_SECONDS
+    deadline = time.monotonic() + deadline_seconds
     while not condition():
         assert time.monotonic() < deadline, f"waited in vain for {what}"
         time.sleep(0.05)

@@ -1,17 +1,19 @@
 """The whole way: shop, RabbitMQ, the real fulfilld, Redis, the stand-in LMS, and back."""
 
+import contextlib
 import os
 import shutil
 import sys
 
 import pytest
+from oscar.core.loading import get_model
 
 from oscar_fulfillment import fulfillment_api
 from oscar_fulfillment.consumer import EventConsumer
 from oscar_fulfillment.models import OutboxMessage
 from oscar_fulfillment.relay import Relay
 from tests.conftest import statuses_of
-from tests.processes import wait_until
+from tests.processes import command, wait_until
 
 pytestmark = [
     pytest.mark.broker,
@@ -43,7 +45,7 @@ def world(shop, settings, rabbitmq, tmp_path):
     lms = Lms(tmp_path / "lms").start()
     daemon = Daemon(tmp_path / "fulfilld", rabbitmq, redis, lms, prefix)
     daemon.use_token(lms, keep_api_key=True).start()
-    yield World(lms)
+    yield World(lms, daemon, rabbitmq)
     daemon.destroy()
     lms.destroy()
     redis.destroy()
@@ -51,8 +53,10 @@ def world(shop, settings, rabbitmq, tmp_path):
 
 
 class World:
-    def __init__(self, lms):
+    def __init__(self, lms, daemon, rabbitmq):
         self.lms = lms
+        self.daemon = daemon
+        self.rabbitmq = rabbitmq
 
     def until(self, order, status, lines=None):
         """Relays and consumes until the order has come to where it should."""
@@ -161,3 +165,51 @@ def test_lines_of_several_kinds_and_learners_go_each_their_way(shop, world):
     assert world.lms.enrollment("ada", "course-v1:edX+DemoX+2026")["mode"] == "audit"
     for line in order.lines.exclude(status="Fulfillment Server Error"):
         assert line.shipping_event_quantities.count() == 1
+
+
+class Restartable:
+    """A command that can be killed at any moment and started again."""
+
+    def __init__(self, stack, name):
+        self._stack, self._name = stack, name
+        self.start()
+
+    def start(self):
+        self._process = self._stack.enter_context(command(self._name))
+
+    def kill_and_start(self):
+        self._process.kill()
+        self.start()
+
+
+def test_every_order_ends_well_whatever_is_killed_on_the_way(shop, world, settings):
+    settings.OSCAR_FULFILLMENT = {**settings.OSCAR_FULFILLMENT, "RELAY_LEASE": 2}
+    products = [shop.product("A"), shop.product("B", "Donation", price="10.00")]
+    with contextlib.ExitStack() as stack:
+        relay = Restartable(stack, "fulfillment_relay")
+        consumer = Restartable(stack, "fulfillment_events")
+        for number in range(16):
+            # Each order has a learner of its own, so that a repeated enrolment shows.
+            shop.order(*products, user=shop.user(f"learner{number}"))
+            if number % 4 == 1:
+                relay.kill_and_start()
+            if number % 4 == 2:
+                consumer.kill_and_start()
+            if number == 7:
+                world.rabbitmq.close_connections()
+            if number == 11:
+                world.daemon.kill()
+                world.daemon.start()
+        orders = get_model("order", "Order").objects
+        wait_until(
+            lambda: orders.filter(status="Complete").count() == 16,
+            "all orders to be complete",
+            deadline_seconds=150,
+        )
+    for line in get_model("order", "Line").objects.all():
+        assert line.status == "Complete"
+        assert line.shipping_event_quantities.count() == 1
+    for number in range(16):
+        found = world.lms.enrollment(f"learner{number}", "course-v1:edX+DemoX+2026")
+        assert found["is_active"]
+    assert world.lms.stats()["repeated_enrolls"] == 0
