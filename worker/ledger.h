@@ -53,8 +53,6 @@ enum claim_verdict {
     CLAIM_CRASHED  /* crashed its worker too often in solo: ours, to be recorded dead as `crashed` unrun */
 };
 
-enum { LEDGER_MAX_KNOWN_LINES = 64 };
-
 struct claim_result {
     enum claim_verdict verdict;
     int64_t fence; /* of RUN and CRASHED; also the sequence number of this claim's `requeued` event;

@@ -83,20 +83,16 @@ static void apply_refunds(struct job *job, const struct claim_result *result)
 /* A refund: what never ran needs nothing; what may have run, or is unknown, is looked up first. */
 static void apply_known(struct job *job, const struct claim_result *result)
 {
-    for (size_t i = 0; i < job->order->line_count; i++) {
-        if (job->lines[i].state == LINE_OPEN || job->lines[i].state == LINE_FAILED)
-            job->lines[i].look_first = true;
-    }
     for (size_t i = 0; i + 1 < store_reply_count(result->known_lines); i += 2) {
         struct line_outcome *line = line_by_id(job, store_reply_int(store_reply_at(result->known_lines, i)));
         const char *known = store_reply_str(store_reply_at(result->known_lines, i + 1), NULL);
 
-        if (!line || line->state == LINE_COMPLETE)
+        if (!line || line_finished(line))
             continue;
         if (known[0] == '0')
             line->state = LINE_COMPLETE;
-        else if (known[0] == '1' && !result->doubtful)
-            line->look_first = false;
+        else if (known[0] == '?')
+            line->look_first = true; /* fulfilled: only what an earlier revocation left in doubt */
     }
 }
 
@@ -120,6 +116,9 @@ static enum err take_lines(struct job *job, const struct claim_result *result)
 
         merge_text(job, blob, length, true);
     }
+    /* Kept with the line, because the run may end before it has looked. */
+    for (size_t i = 0; result->doubtful && i < count; i++)
+        job->lines[i].look_first = job->lines[i].look_first || !line_finished(&job->lines[i]);
     if (job->order->action == ORDER_FULFILL)
         apply_refunds(job, result);
     else
