@@ -1,6 +1,7 @@
 """The whole way: shop, RabbitMQ, the real fulfilld, Redis, the stand-in LMS, and back."""
 
 import contextlib
+import json
 import os
 import shutil
 import sys
@@ -8,7 +9,7 @@ import sys
 import pytest
 from oscar.core.loading import get_model
 
-from oscar_fulfillment import fulfillment_api
+from oscar_fulfillment import events, fulfillment_api, schemas
 from oscar_fulfillment.consumer import EventConsumer
 from oscar_fulfillment.models import OutboxMessage
 from oscar_fulfillment.relay import Relay
@@ -28,7 +29,7 @@ pytestmark = [
 
 
 @pytest.fixture
-def world(shop, settings, rabbitmq, tmp_path):
+def world(shop, settings, rabbitmq, tmp_path, monkeypatch):
     """fulfilld, Redis and the LMS, with the shop connected to them."""
     from harness.daemon import Daemon
     from harness.lms import Lms
@@ -45,11 +46,23 @@ def world(shop, settings, rabbitmq, tmp_path):
     lms = Lms(tmp_path / "lms").start()
     daemon = Daemon(tmp_path / "fulfilld", rabbitmq, redis, lms, prefix)
     daemon.use_token(lms, keep_api_key=True).start()
+    monkeypatch.setattr(events, "handle", checked(events.handle))
     yield World(lms, daemon, rabbitmq)
     daemon.destroy()
     lms.destroy()
     redis.destroy()
     rabbitmq.delete_prefix(prefix)
+
+
+def checked(handle):
+    """Every event that the real fulfilld sends is what the schema says."""
+
+    def handle_checked(body, routing_key=""):
+        problem = schemas.first_problem("status-1", json.loads(body))
+        assert problem is None, (problem, body)
+        return handle(body, routing_key)
+
+    return handle_checked
 
 
 class World:
