@@ -283,6 +283,8 @@ void request_digest(struct request *request)
     buf_text(&request->query, url[path_len] == '?' ? url + path_len + 1 : "");
     request->is_active = -1;
     read_path(request);
+    if (request->resource == RESOURCE_ENTITLEMENTS && !request->body.len)
+        request->user = request_parameter(buf_str(&request->query), "user");
     if (request->body.len && request->resource != RESOURCE_TOKEN)
         read_body_facts(request);
 }
