@@ -184,7 +184,7 @@ static void put_data(struct text *text, const struct event_facts *facts)
         put_line(text, &facts->order->lines[i], &facts->lines[i], facts->action == ORDER_REFUND);
     }
     PUT(text, "]");
-    if (facts->no_status) {
+    if (facts->outcome == EVENT_INVALID) {
         PUT(text, ",\"reason\":");
         put_reason(text, "invalid_message", facts->detail, 0);
     }

@@ -27,7 +27,7 @@ struct event_facts {
     int64_t sequence;
     int64_t generation, attempt;
     bool order_complete;              /* every line that is known is finished (refund: of the refund) */
-    bool no_status;                   /* outcome invalid: status null, no lines */
+    bool no_status;                   /* outcome invalid, or ignored while it runs: status null, no lines */
     int64_t time_us;                  /* wall clock */
     int64_t next_attempt_ms;          /* wall clock, told in whole seconds, not later; 0 = none */
     const char *traceparent;          /* NULL = none */

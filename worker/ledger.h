@@ -70,7 +70,8 @@ struct claim_result {
     bool order_unknown;       /* of a refund: nothing is known of the order */
     int64_t wait_ms;          /* BUSY, EARLY */
     int64_t sequence;         /* IGNORED: of its event */
-    /* borrowed, valid inside done() only: */
+    /* borrowed, valid inside done() only. With IGNORED of an item that does not run, and with DONE and REPEAT
+       that are `started`, finished_lines and lines_blob tell what is known: */
     const struct store_reply *finished_lines; /* array: id, blob, id, blob …: finished for this item; a blob
                                                  is a JSON array of one row (line_outcomes_to_json) */
     const struct store_reply *refunded_lines; /* array of line ids that a refund has taken */

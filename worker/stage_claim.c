@@ -30,7 +30,8 @@ static void on_renewed(struct ledger_op *op, const struct fault *fault)
         return;
     }
     if (fault->code == ERR_FENCED) {
-        log_warning("order.lease_lost", "another worker has taken this order over: the outcome will be refused",
+        log_warning("order.lease_lost",
+                    "another worker has taken this order over: the outcome will be refused",
                     LOG_STR("order", job->order->number));
         job->claim.held = false;
     }
@@ -73,7 +74,8 @@ static struct line_outcome *line_by_id(struct job *job, int64_t id)
 static void apply_refunds(struct job *job, const struct claim_result *result)
 {
     for (size_t i = 0; i < store_reply_count(result->refunded_lines); i++) {
-        struct line_outcome *line = line_by_id(job, store_reply_int(store_reply_at(result->refunded_lines, i)));
+        struct line_outcome *line =
+            line_by_id(job, store_reply_int(store_reply_at(result->refunded_lines, i)));
 
         if (line && line->state != LINE_COMPLETE)
             line->state = LINE_REFUNDED;
@@ -165,8 +167,20 @@ static enum err add_stored(struct job *job, const struct claim_result *result, b
     return publishing_add_decision(job, &job->decision);
 }
 
+static bool all_finished(const struct job *job)
+{
+    for (size_t i = 0; i < job->order->line_count; i++) {
+        if (!line_finished(&job->lines[i]))
+            return false;
+    }
+    return true;
+}
+
+/* Tells of the lines only where Redis did: not while the item runs, since the outcome's number is lower. */
 static enum err add_ignored(struct job *job, const struct claim_result *result)
 {
+    bool told = result->lines_blob || store_reply_count(result->finished_lines) > 0;
+    enum err err = take_lines(job, result);
     struct event_facts facts = {
         .outcome = EVENT_IGNORED,
         .order_number = job->order->number,
@@ -177,11 +191,16 @@ static enum err add_ignored(struct job *job, const struct claim_result *result)
         .sequence = result->sequence,
         .generation = result->generation,
         .attempt = result->attempts,
-        .no_status = true,
+        .no_status = !told,
         .time_us = loop_wall_us(job->worker->loop),
         .traceparent = job->traceparent,
+        .order = job->order,
+        .lines = job->lines,
     };
 
+    if (err != OK)
+        return err;
+    facts.order_complete = told && result->others_finished && all_finished(job);
     metrics_add(METRIC_orders_settled_total, METRIC_orders_settled_total_ignored, 1);
     log_info("order.ignored", "a requeue was not needed: the order is complete, waiting or running",
              LOG_STR("order", job->order->number));

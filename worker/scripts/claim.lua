@@ -219,11 +219,28 @@ local function finish(verdict, facts, lists)
             facts.lines or false, facts.decision or false}
 end
 
-local function finish_stored(verdict)
-    return finish(verdict, {decision = redis.call('HGET', item_key, 'decision')})
+-- What is known of the item's lines, for an event that tells of them without a run.
+local function finish_told(verdict, facts)
+    local finished = {}
+    for _, id in ipairs(ids) do
+        if (order[line_prefix .. id] or '') ~= '' then
+            table.insert(finished, id)
+            table.insert(finished, string.sub(order[line_prefix .. id], 2))
+        end
+    end
+    facts.others_finished = others_finished()
+    facts.lines = redis.call('HGET', item_key, 'lines')
+    facts.lines_current = count_of('lines_gen') == gen
+    return finish(verdict, facts, {finished = finished})
 end
 
--- A word that was not needed. Told again under the same number.
+local function finish_stored(verdict)
+    local facts = {decision = redis.call('HGET', item_key, 'decision')}
+    return started and finish_told(verdict, facts) or finish(verdict, facts)
+end
+
+-- A word that was not needed. Told again under the same number. While the item runs, nothing is said of its
+-- lines: the outcome, whose number is lower, will say it.
 local function finish_ignored()
     local sequence = count_of('ignored_seq')
     if sequence == 0 or item.ignored_id ~= message_id or count_of('ignored_gen') ~= copy.generation then
@@ -232,7 +249,8 @@ local function finish_ignored()
         set_item('ignored_gen', text(copy.generation))
         set_item('ignored_seq', text(sequence))
     end
-    return finish('IGNORED', {sequence = sequence})
+    local facts = {sequence = sequence}
+    return running and finish('IGNORED', facts) or finish_told('IGNORED', facts)
 end
 
 local function finish_busy()
