@@ -22,7 +22,11 @@ def notes(
     event: StatusEvent, changed: Iterable[tuple[Any, LineEvent]], revoked: Iterable[Refund]
 ) -> list[tuple[str, str]]:
     """The notes for an event, as pairs of text and Oscar's note type."""
-    found = [_line_note(event, line, line_event) for line, line_event in changed]
+    found = [
+        _line_note(event, line, line_event)
+        for line, line_event in changed
+        if line_event.status != statuses.OPEN or event.outcome == "requeued"
+    ]
     if event.outcome == "invalid":
         found.append(
             (

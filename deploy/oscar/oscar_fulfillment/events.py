@@ -244,7 +244,7 @@ def _apply_line(
     if not finished:
         row.set_reason(line_event.reason)
         row.next_attempt_at = event.next_attempt_at
-        row.final = event.final
+        row.final = event.final and line_event.status != statuses.OPEN
         if _move(event, line_event, row):
             change.completed.append(line)
     row.save()
@@ -305,14 +305,14 @@ def _apply_refund_line(
     if row.status != statuses.COMPLETE:
         row.set_reason(line_event.reason)
         row.next_attempt_at = event.next_attempt_at
-        row.final = event.final
+        row.final = event.final and line_event.status != statuses.OPEN
         if line_event.status in (statuses.COMPLETE, statuses.REFUNDED):
             row.status = statuses.COMPLETE
             row.final = True
             row.next_attempt_at = None
             if states.move_line(row.line, statuses.REFUNDED):
                 states.give_stock_back(row.refund.order, row.line)
-        elif event.outcome == "requeued":
+        elif event.outcome == "requeued" or line_event.status == statuses.OPEN:
             row.status = statuses.REFUND_OPEN
         elif line_event.status:
             row.status = statuses.REVOCATION_ERROR

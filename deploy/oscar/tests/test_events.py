@@ -199,6 +199,14 @@ def test_the_outcome_is_read_from_the_body_when_the_key_was_rewritten(shop):
         assert FulfillmentEvent.objects.order_by("-sequence").first().outcome == outcome
 
 
+def test_a_line_that_was_not_tried_yet_stays_open(shop):
+    order = shop.order(shop.product("A"), shop.product("B"))
+    shop.tell(order, "dead", ["Fulfillment Server Error", "Open"])
+    assert statuses_of(order) == ("Fulfillment Error", ["Fulfillment Server Error", "Open"])
+    assert [row.final for row in FulfillmentLine.objects.all()] == [True, False]
+    assert order.notes.count() == 1
+
+
 def test_an_invalid_message_is_told_to_staff_and_changes_nothing(shop):
     order = shop.order()
     event = shop.event(order, "invalid", status=None, lines=[], action=None)

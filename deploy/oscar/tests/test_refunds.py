@@ -98,6 +98,12 @@ def test_an_event_for_an_unknown_refund_is_kept(shop):
     assert shop.tell(order, "complete", refund_number="nobody-R1") == "unknown_order"
 
 
+def test_a_revocation_that_was_not_tried_yet_is_no_error(shop):
+    order, made = refunded(shop)
+    shop.tell(order, "requeued", "Open", refund_number=made.number)
+    assert states_of(made) == ("Open", ["Open"])
+
+
 def test_a_complete_refund_is_not_resubmitted(shop):
     order, made = refunded(shop)
     shop.tell(order, "complete", refund_number=made.number)
