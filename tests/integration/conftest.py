@@ -152,12 +152,13 @@ def daemon(request, broker, redis, lms, prefix, make_daemon):
 def stack(request, tmp_path_factory, broker, redis):
     """One fulfilld, LMS and client for all tests of a file that need nothing special.
 
-    The tests keep apart by order number, learner and message id. STACK_CONFIG of the file configures it.
+    The tests keep apart by order number, learner and message id. STACK_CONFIG of the file configures it, or
+    its function configure_stack(daemon, lms) where addresses and files are needed.
     """
     require(os.environ.get("FULFILLD_LMS_BIN", "fulfill-lms"), "the stand-in LMS")
     require(fulfilld_bin(), "the program under test")
     made = Stack(tmp_path_factory.mktemp("stack"), broker, redis,
-                 getattr(request.module, "STACK_CONFIG", None))
+                 getattr(request.module, "configure_stack", None) or getattr(request.module, "STACK_CONFIG", None))
     try:
         yield made.start()
     finally:

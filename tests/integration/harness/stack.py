@@ -22,8 +22,10 @@ class Stack:
 
     def start(self):
         self.lms.start()
-        self.daemon = Daemon(self._directory / "daemon", self.broker, self.redis, self.lms, self.prefix,
-                             self._config)
+        config = None if callable(self._config) else self._config
+        self.daemon = Daemon(self._directory / "daemon", self.broker, self.redis, self.lms, self.prefix, config)
+        if callable(self._config):
+            self._config(self.daemon, self.lms)
         self.daemon.start()
         return self
 
