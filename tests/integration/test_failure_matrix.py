@@ -21,8 +21,8 @@ import threading
 import pytest
 
 from harness import messages
-from harness.lms import DEMO
 from harness.wait import wait_until
+from harness.words import event_words, request_words
 
 TABLE = pathlib.Path(__file__).parents[2] / "worker" / "outcomes.def"
 INCLUDE = pathlib.Path(__file__).parents[2] / "include"
@@ -410,7 +410,7 @@ class Case:
                           f"the last event of {self.name}; so far {self.said()}", deadline_s=60)
 
     def said(self):
-        return [describe_event(event) for event in self.events()]
+        return [event_words(event) for event in self.events()]
 
     def sent(self):
         """The requests of this row, in order, as texts."""
@@ -419,25 +419,11 @@ class Case:
             found = lms.ledger(path=f"/hook/{self.name.lower()}")
             # TOKEN_503 must not see what belongs to TOKEN_503x; the stand-in compares beginnings.
             found = [entry for entry in found if re.fullmatch(rf"/hook/{self.name.lower()}(-token)?", entry["path"])]
-            return [describe_request(entry) for entry in found]
+            return [request_words(entry) for entry in found]
         own = lms.ledger(since=self.since, **self.whose) if self.user else []
         if self.user == "ghost":
             own = [entry for entry in own if entry["order_number"] == self.number]
-        return [describe_request(entry) for entry in own]
-
-
-def describe_request(entry):
-    told = entry["status"] and entry["answered"] and entry["fault"] != "big"
-    return f"{entry['method']} {entry['status'] if told else entry['fault']}"
-
-
-def describe_event(event):
-    line = event.line
-    text = f"{event.outcome} {event.data['attempt']}"
-    if line["reason"] is None:
-        return text
-    reason = line["reason"]
-    return f"{text}: {line['status'].removeprefix('Fulfillment ')}, {reason['code']}, {reason['http_status']}"
+        return [request_words(entry) for entry in own]
 
 
 @pytest.fixture(scope="module")
