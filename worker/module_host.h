@@ -20,6 +20,13 @@ struct module_host *module_host_new(struct loop *loop, const struct settings *se
                                     struct fault *ret_fault);
 void module_host_free(struct module_host *host);
 
+/**
+ * Loads one plug-in and checks it, without a configuration; `ret_name` is its module's name (33 bytes).
+ * ERR_CONFIG with ret_fault: why it cannot be used.
+ */
+MUST_CHECK enum err module_host_probe(const char *path, char ret_name[LINE_MODULE_BYTES],
+                                      struct fault *ret_fault);
+
 struct line_run;
 typedef void line_run_fn(struct line_run *run);
 

@@ -79,6 +79,18 @@ enum err module_plugins_load_file(struct module_host *host, const char *path, st
     return module_host_add_type(host, table, host->plugins[host->plugin_count - 1].path, ret_fault);
 }
 
+enum err module_host_probe(const char *path, char ret_name[LINE_MODULE_BYTES], struct fault *ret_fault)
+{
+    struct module_host host = {0};
+    enum err err = module_plugins_load_file(&host, path, ret_fault);
+
+    if (err == OK)
+        snprintf(ret_name, LINE_MODULE_BYTES, "%s", host.types[0].table.name);
+    free(host.types);
+    module_plugins_unload(&host);
+    return err;
+}
+
 static int is_library(const struct dirent *file)
 {
     size_t length = strlen(file->d_name);
