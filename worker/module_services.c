@@ -2,6 +2,7 @@
  * The functions that the host offers to modules (fulfill/module.h), as one table. The small ones are here:
  * what a line says, options, secrets, digests, the log. What moves a call is module_call.c.
  */
+#include "worker/metric_rows.h"
 #include "worker/module_parts.h"
 
 #include <stdio.h>
@@ -198,6 +199,7 @@ static void write_log(const struct fulfill_call *call, enum fulfill_log_level le
 
 static void count_event(const struct fulfill_call *call, const char *event, uint64_t n)
 {
+    metrics_add(METRIC_module_events_total, 0, n > INT64_MAX ? INT64_MAX : (int64_t)n);
     log_debug("module.event", event ? event : "", LOG_STR("module", call->entry->name), LOG_INT("count", n));
 }
 

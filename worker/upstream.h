@@ -88,6 +88,7 @@ struct upstream_call {
     bool repeated; /* after a 401, with a fresh token */
     bool canceled;
     int64_t token_serial; /* of the token it was sent with; 0 = none */
+    int64_t queued_ms;    /* loop clock */
     int64_t sent_ms;      /* loop clock */
     /* of the end, valid in done(): */
     bool sent;                     /* the request may have reached the server */

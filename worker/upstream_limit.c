@@ -8,6 +8,7 @@
  * round while latency is far above the floor, by a third for time-outs. After an outage they start at 4 and
  * double each round up to half of what was.
  */
+#include "worker/metric_rows.h"
 #include "worker/scripts.h"
 #include "worker/upstream_parts.h"
 
@@ -112,6 +113,47 @@ void limit_slow_start(struct upstream *upstream)
     if (slots->limit > SLOW_START)
         slots->limit = SLOW_START;
     slots->latency_ms = 0;
+}
+
+/* ---- metrics ---- */
+
+static enum metric_value counted_as(const struct http_op *op)
+{
+    switch (op->outcome) {
+    case HTTP_ANSWERED:
+        break;
+    case HTTP_TIMED_OUT:
+        return METRIC_upstream_requests_total_timeout;
+    case HTTP_TOO_BIG:
+    case HTTP_INVALID:
+        return METRIC_upstream_requests_total_bad_response;
+    case HTTP_CANCELED:
+        return METRIC_upstream_requests_total_canceled;
+    case HTTP_NO_NAME:
+    case HTTP_NO_CONNECTION:
+    case HTTP_NO_TLS:
+    case HTTP_SEND_FAILED:
+    case HTTP_NO_ANSWER:
+    case HTTP_TRUNCATED:
+    case HTTP_FORBIDDEN:
+    case HTTP_FAILED:
+        return METRIC_upstream_requests_total_network;
+    }
+    if (op->status >= 500)
+        return METRIC_upstream_requests_total_server_error;
+    if (op->status == 401)
+        return METRIC_upstream_requests_total_credentials;
+    if (op->status == 429)
+        return METRIC_upstream_requests_total_throttled;
+    return op->status >= 200 && op->status <= 299 ? METRIC_upstream_requests_total_ok
+                                                  : METRIC_upstream_requests_total_client_error;
+}
+
+void limit_count(const struct http_op *op)
+{
+    metrics_add(METRIC_upstream_requests_total, counted_as(op), 1);
+    if (op->outcome == HTTP_ANSWERED)
+        metrics_observe_ms(METRIC_upstream_request_seconds, 0, op->elapsed_ms);
 }
 
 /* ---- rate ---- */
@@ -252,6 +294,7 @@ static void on_rate_timer(struct loop_timer *timer)
 void limit_enqueue(struct upstream *upstream, struct upstream_call *call, bool first)
 {
     call->stage = CALL_QUEUED;
+    call->queued_ms = loop_now_ms(upstream->loop);
     call_list_add(&upstream->queue, call, first);
     limit_pump(upstream);
 }
@@ -290,6 +333,8 @@ void limit_pump(struct upstream *upstream)
     while (upstream->queue.first && slots->in_flight < (int64_t)slots->limit && take_time(upstream)) {
         struct upstream_call *call = upstream->queue.first;
         limit_remove(upstream, call);
+        if (upstream->rate.per_second > 0)
+            metrics_add(METRIC_rate_limited_seconds_total, 0, loop_now_ms(upstream->loop) - call->queued_ms);
         call_send(call);
     }
     look_ahead(upstream);

@@ -111,6 +111,7 @@ void limit_stop(struct upstream *upstream);
 void limit_enqueue(struct upstream *upstream, struct upstream_call *call, bool first);
 void limit_remove(struct upstream *upstream, struct upstream_call *call);
 void limit_pump(struct upstream *upstream); /* sends what may go */
+void limit_count(const struct http_op *op); /* one exchange, tokens included: metrics */
 void limit_learn(struct upstream *upstream, enum http_outcome outcome, int64_t elapsed_ms);
 void limit_slow_start(struct upstream *upstream); /* the breaker has closed, or a pause is over */
 

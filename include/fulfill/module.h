@@ -195,7 +195,7 @@ struct fulfill_host {
      */
     void (*finish_by_answer)(struct fulfill_call *call, const struct fulfill_answer *answer);
     void (*log)(const struct fulfill_call *call, enum fulfill_log_level level, const char *message);
-    /** Adds to fulfilld_module_events_total{module,event}; at most 16 event names a module. */
+    /** Adds to fulfilld_module_events_total; module and event are in the log at level debug. */
     void (*count)(const struct fulfill_call *call, const char *event, uint64_t n);
     /** Microseconds since 1970. */
     int64_t (*now_us)(void);
