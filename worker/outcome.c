@@ -117,7 +117,7 @@ void outcome_fill(const struct outcome_row *row, const struct fulfill_answer *an
         .message = row->decision == FULFILL_DONE ? NULL : words,
         .http_status = answer && has_status(answer->transport) ? answer->status : 0,
         .retry_after_s = answer ? answer->retry_after_s : -1,
-        .look_first = row->look,
+        .look_first = (int)row->look,
     };
 }
 
