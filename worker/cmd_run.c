@@ -63,6 +63,7 @@ int cmd_run(int argc, char **argv)
 
 struct worker_arguments {
     int slot;
+    pid_t master;
     bool solo;
     bool verify;
 };
@@ -80,6 +81,9 @@ static error_t parse_worker(int key, char *value, struct argp_state *state)
         return 0;
     case 'v':
         arguments->verify = true;
+        return 0;
+    case 'm':
+        arguments->master = atoi(value);
         return 0;
     default:
         return ARGP_ERR_UNKNOWN;
@@ -144,6 +148,7 @@ int cmd_worker(int argc, char **argv)
 {
     static const struct argp_option options[] = {{"slot", 's', "N", 0, "slot of the pool", 0},
                                                  {"solo", 'o', NULL, 0, "take the solo queue", 0},
+                                                 {"master", 'm', "PID", 0, "who started it", 0},
                                                  {"verify", 'v', NULL, 0, "only try the configuration", 0},
                                                  {0}};
     static const struct argp argp = {.options = options, .parser = parse_worker,
@@ -158,6 +163,8 @@ int cmd_worker(int argc, char **argv)
     signal(SIGPIPE, SIG_IGN);
     signal(SIGHUP, SIG_IGN); /* a reload is the supervisor's affair */
     prctl(PR_SET_PDEATHSIG, SIGTERM);
+    if (getppid() != arguments.master)
+        return EXIT_FAILED; /* it ended before it could be watched */
     text = snapshot_read(SUPERVISOR_CONFIG_FD);
     settings = text ? settings_load_text("configuration", text, strlen(text), &fault) : NULL;
     if (!settings) {

@@ -4,6 +4,8 @@
  */
 #include "worker/copy_headers.h"
 
+#include <string.h>
+
 static int64_t read_count(const struct headers *headers, const char *name)
 {
     int64_t value = headers_int(headers, name, 0);
@@ -22,51 +24,98 @@ void copy_headers_read(const struct headers *headers, struct copy_facts *ret_fac
     ret_facts->deliveries = read_count(headers, "x-delivery-count");
 }
 
-static struct headers *begin_copy(const struct headers *original)
+/* How much of the original a copy takes along: a set has its limits, and what we have to say must fit in. */
+enum extent { ALL, WITHOUT_LINES, OWN_ONLY };
+
+/* What nobody needs is left out in this order: finished lines (Redis knows them; without it they are looked
+ * up), then what others put into the headers. */
+static enum err begin_copy(const struct headers *original, enum extent extent, struct headers **ret_headers)
 {
-    bool copied;
-    struct headers *headers = headers_copy(original, &copied);
+    bool copied = true;
+    struct headers *headers = extent == OWN_ONLY ? NULL : headers_copy(original, &copied);
+    const char *traceparent = headers_str(original, "traceparent");
+    enum err err = OK;
 
     if (!copied)
-        return NULL;
+        return ERR_NOMEM;
     if (!headers)
         headers = headers_new();
-    if (headers) {
-        headers_remove(headers, HEADER_REASON);
-        headers_remove(headers, HEADER_DETAIL);
-    }
-    return headers;
+    if (!headers)
+        return ERR_NOMEM;
+    headers_remove(headers, HEADER_REASON);
+    headers_remove(headers, HEADER_DETAIL);
+    if (extent == OWN_ONLY && traceparent && strlen(traceparent) < 256)
+        err = headers_set_str(headers, "traceparent", traceparent);
+    *ret_headers = headers;
+    return err;
+}
+
+static enum err add_decision(struct headers *headers, const struct decision *decision, bool with_lines)
+{
+    enum err err = headers_set_int(headers, HEADER_GENERATION, decision->generation);
+
+    headers_remove(headers, HEADER_DUE);
+    headers_remove(headers, HEADER_LINES);
+    if (err == OK)
+        err = headers_set_int(headers, HEADER_ATTEMPTS, decision->attempts);
+    if (err == OK)
+        err = headers_set_int(headers, HEADER_FIRST, decision->first_ms);
+    if (err == OK && decision->copy == COPY_RETRY)
+        err = headers_set_int(headers, HEADER_DUE, decision->due_ms);
+    if (err == OK && decision->finished && with_lines)
+        err = headers_set_str(headers, HEADER_LINES, decision->finished);
+    if (err == OK && decision->reason)
+        err = headers_set_str(headers, HEADER_REASON, decision->reason);
+    if (err == OK && decision->detail)
+        err = headers_set_str(headers, HEADER_DETAIL, decision->detail);
+    return err;
 }
 
 struct headers *copy_headers_for(const struct headers *original, const struct decision *decision)
 {
-    struct headers *headers = begin_copy(original);
+    for (enum extent extent = ALL; extent <= OWN_ONLY; extent++) {
+        struct headers *headers = NULL;
+        enum err err = begin_copy(original, extent, &headers);
 
-    if (!headers)
-        return NULL;
-    headers_remove(headers, HEADER_DUE);
-    headers_remove(headers, HEADER_LINES);
-    if (headers_set_int(headers, HEADER_GENERATION, decision->generation) != OK ||
-        headers_set_int(headers, HEADER_ATTEMPTS, decision->attempts) != OK ||
-        headers_set_int(headers, HEADER_FIRST, decision->first_ms) != OK ||
-        (decision->copy == COPY_RETRY && headers_set_int(headers, HEADER_DUE, decision->due_ms) != OK) ||
-        (decision->finished && headers_set_str(headers, HEADER_LINES, decision->finished) != OK) ||
-        (decision->reason && headers_set_str(headers, HEADER_REASON, decision->reason) != OK) ||
-        (decision->detail && headers_set_str(headers, HEADER_DETAIL, decision->detail) != OK)) {
+        if (err == OK)
+            err = add_decision(headers, decision, extent == ALL);
+        if (err == OK)
+            return headers;
         headers_free(headers);
-        return NULL;
+        if (err != ERR_TOO_BIG)
+            return NULL;
     }
-    return headers;
+    return NULL;
+}
+
+/* The generation stays even where all else has to go: it says which series of attempts it is of. */
+static enum err add_reason(struct headers *headers, const struct headers *original, const char *reason,
+                           const char *detail)
+{
+    enum err err = OK;
+
+    if (headers_has(original, HEADER_GENERATION) && !headers_has(headers, HEADER_GENERATION))
+        err = headers_set_int(headers, HEADER_GENERATION, read_count(original, HEADER_GENERATION));
+    if (err == OK)
+        err = headers_set_str(headers, HEADER_REASON, reason);
+    return err == OK ? headers_set_str(headers, HEADER_DETAIL, detail) : err;
 }
 
 struct headers *copy_headers_dead(const struct headers *original, const char *reason, const char *detail)
 {
-    struct headers *headers = begin_copy(original);
+    for (enum extent extent = ALL; extent <= OWN_ONLY; extent++) {
+        struct headers *headers = NULL;
+        enum err err = begin_copy(original, extent, &headers);
 
-    if (headers && (headers_set_str(headers, HEADER_REASON, reason) != OK ||
-                    headers_set_str(headers, HEADER_DETAIL, detail) != OK)) {
+        if (err == OK && extent == WITHOUT_LINES)
+            headers_remove(headers, HEADER_LINES);
+        if (err == OK)
+            err = add_reason(headers, original, reason, detail);
+        if (err == OK)
+            return headers;
         headers_free(headers);
-        return NULL;
+        if (err != ERR_TOO_BIG)
+            return NULL;
     }
-    return headers;
+    return NULL;
 }

@@ -67,8 +67,10 @@ struct job_publish *job_add_publish(struct job *job, const char *exchange, const
     snprintf(publish->routing_key, sizeof(publish->routing_key), "%s", routing_key);
     if (message_id) {
         publish->message_id = strdup(message_id);
-        if (!publish->message_id)
+        if (!publish->message_id) {
+            publishing_keep(job, job->publish_count - 1); /* nothing half-made is ever sent */
             return NULL;
+        }
     }
     return publish;
 }

@@ -53,8 +53,9 @@ struct job {
     struct job *prev, *next;     /* the worker's list of jobs */
     struct loop_task advance_task; /* stages are entered from here, never nested */
     enum stage stage;
-    bool held;                   /* waits for a link; see pipeline.c */
-    int64_t held_since_ms;
+    bool held;                   /* waits for a link, nothing of it runs; see pipeline.c */
+    int64_t held_since_ms;       /* when it first had to wait in this stage; 0 = not yet */
+    int64_t held_until_ms;       /* while held: not tried again before */
     int64_t arrived_ms;
     struct fault fault;          /* the last one, for the log and for HOLD */
 

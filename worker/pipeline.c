@@ -14,8 +14,8 @@
 
 enum needs { NEEDS_NOTHING, NEEDS_STORE, NEEDS_BROKER };
 
-/* A held job tries again at the earliest after this, so that a refusal does not make it spin. */
-enum { HOLD_MIN_MS = 250 };
+/* A held job tries again at the earliest after this, so that it does not spin; what was refused, later. */
+enum { HOLD_MIN_MS = 250, REFUSED_HOLD_MS = 10 * 1000 };
 
 struct stage_row {
     const char *name;
@@ -51,18 +51,23 @@ static bool link_ready(const struct worker *worker, enum needs needs)
     return false;
 }
 
-static void hold(struct job *job)
+static void hold(struct job *job, int64_t pause_ms)
 {
-    if (!job->held) {
-        job->held = true;
-        job->held_since_ms = loop_now_ms(job->worker->loop);
-    }
+    int64_t now_ms = loop_now_ms(job->worker->loop);
+
+    job->held = true;
+    job->held_until_ms = now_ms + pause_ms;
+    if (job->held_since_ms == 0)
+        job->held_since_ms = now_ms;
 }
 
 static void set_stage(struct job *job, enum stage stage)
 {
-    if (job->stage != stage)
-        job->held = false;
+    if (job->stage != stage) {
+        job->held_since_ms = 0;
+        job->fault = fault_of(OK);
+    }
+    job->held = false;
     job->stage = stage;
 }
 
@@ -72,21 +77,29 @@ void job_enter(struct job *job, enum stage stage)
     loop_task_start(&job->advance_task);
 }
 
+static void tell_fault(const struct job *job, const struct fault *fault)
+{
+    if (err_class(fault->code) == ERR_CLASS_HOLD)
+        log_debug("job.held", "a link is away: the order waits", LOG_STR("stage", stage_name(job->stage)),
+                  LOG_STR("why", fault->detail));
+    else if (err_class(fault->code) == ERR_CLASS_REJECT && job->held_since_ms == 0) /* once, not each time */
+        log_error("job.fault", "an operation was refused", LOG_STR("stage", stage_name(job->stage)),
+                  LOG_STR("error", err_name(fault->code)), LOG_STR("why", fault->detail));
+}
+
 void job_advance(struct job *job, enum step step, const struct fault *fault)
 {
+    enum stage next = stage_rows[job->stage].edge[step];
+
     if (step == STEP_FAULT) {
         job->fault = *fault;
-        if (err_class(fault->code) == ERR_CLASS_HOLD) {
-            log_debug("job.held", "a link is away: the order waits", LOG_STR("stage", stage_name(job->stage)),
-                      LOG_STR("why", fault->detail));
-            hold(job);
+        tell_fault(job, fault);
+        if (err_class(fault->code) == ERR_CLASS_HOLD || next == job->stage) {
+            hold(job, err_class(fault->code) == ERR_CLASS_HOLD ? HOLD_MIN_MS : REFUSED_HOLD_MS);
             return;
         }
-        if (err_class(fault->code) == ERR_CLASS_REJECT)
-            log_error("job.fault", "an operation was refused", LOG_STR("stage", stage_name(job->stage)),
-                      LOG_STR("error", err_name(fault->code)), LOG_STR("why", fault->detail));
     }
-    job_enter(job, stage_rows[job->stage].edge[step]);
+    job_enter(job, next);
 }
 
 /* Whether the job may still be forgotten or handed back: nobody has begun to run it. */
@@ -101,6 +114,7 @@ static void on_advance(struct loop_task *task)
     struct job *job = container_of(task, struct job, advance_task);
     struct worker *worker = job->worker;
 
+    job->held = false; /* whatever it does now, it is not to be started a second time meanwhile */
     if (job->stage == STAGE_DONE) {
         job_retire(job);
         return;
@@ -118,7 +132,7 @@ static void on_advance(struct loop_task *task)
         return;
     }
     if (!link_ready(worker, stage_rows[job->stage].needs)) {
-        hold(job);
+        hold(job, HOLD_MIN_MS);
         return;
     }
     stage_rows[job->stage].run(job);
@@ -135,7 +149,7 @@ void pipeline_wake(struct worker *worker)
     int64_t now_ms = loop_now_ms(worker->loop);
 
     for (struct job *job = worker->jobs; job; job = job->next) {
-        if (job->held && now_ms - job->held_since_ms >= HOLD_MIN_MS &&
+        if (job->held && now_ms >= job->held_until_ms &&
             link_ready(worker, stage_rows[job->stage].needs))
             loop_task_start(&job->advance_task);
     }

@@ -12,14 +12,15 @@
 
 enum { NAME_SIZE = TOPOLOGY_NAME_SIZE };
 
-void publishing_reset(struct job *job)
+void publishing_keep(struct job *job, size_t count)
 {
-    for (size_t i = 0; i < job->publish_count; i++) {
+    for (size_t i = count; i < job->publish_count; i++) {
         free(job->publishes[i].message_id);
         free(job->publishes[i].body);
         headers_free(job->publishes[i].headers);
     }
-    job->publish_count = 0;
+    if (job->publish_count > count)
+        job->publish_count = count;
 }
 
 static enum err add_event_text(struct job *job, const char *id, const char *key, char *take_json, size_t length)

@@ -8,8 +8,12 @@
 #include "worker/event.h"
 #include "worker/job.h"
 
-/** Forgets what was added: the stage that adds begins anew. */
-void publishing_reset(struct job *job);
+/** Forgets what was added but the first `count`: the stage that adds begins anew. */
+void publishing_keep(struct job *job, size_t count);
+static inline void publishing_reset(struct job *job)
+{
+    publishing_keep(job, 0);
+}
 
 /** A status event, built from facts. */
 MUST_CHECK enum err publishing_add_event(struct job *job, const struct event_facts *facts);

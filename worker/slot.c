@@ -10,6 +10,7 @@
 
 #include <signal.h>
 #include <stdio.h>
+#include <unistd.h>
 
 enum {
     BACKOFF_FIRST_MS = 250,
@@ -20,6 +21,7 @@ enum {
 static void act_nothing(struct slot *slot);
 static void act_spawn(struct slot *slot);
 static void act_terminate(struct slot *slot);
+static void act_end(struct slot *slot);
 static void act_kill(struct slot *slot);
 static void act_back_off(struct slot *slot);
 static void act_stopped(struct slot *slot);
@@ -76,11 +78,12 @@ static void act_nothing(struct slot *slot)
 
 static void act_spawn(struct slot *slot)
 {
-    char index[16];
-    char *argv[] = {"fulfilld", "worker", "--slot", index, slot->solo ? "--solo" : NULL, NULL};
+    char index[16], master[16];
+    char *argv[] = {"fulfilld", "worker", "--slot", index, "--master", master, slot->solo ? "--solo" : NULL, NULL};
     struct fault fault;
 
     snprintf(index, sizeof(index), "%d", slot->index);
+    snprintf(master, sizeof(master), "%d", (int)getpid());
     slot->started_ms = loop_now_ms(slot->loop);
     slot->child = loop_child_new(slot->loop, "/proc/self/exe", argv, slot->fds, 2, on_process_exit, slot, &fault);
     if (!slot->child) {
@@ -96,11 +99,18 @@ static void act_terminate(struct slot *slot)
         kill(loop_child_pid(slot->child), SIGTERM);
 }
 
+/* Not a second SIGTERM: a terminal or a service manager may have sent the worker one of its own already, and
+ * that must not be taken for impatience. What is unacked comes back by itself. */
+static void act_end(struct slot *slot)
+{
+    if (slot->child)
+        kill(loop_child_pid(slot->child), SIGKILL);
+}
+
 static void act_kill(struct slot *slot)
 {
     log_error("worker.hung", "a worker does not answer and is replaced", LOG_INT("slot", slot->index));
-    if (slot->child)
-        kill(loop_child_pid(slot->child), SIGKILL);
+    act_end(slot);
 }
 
 static void act_back_off(struct slot *slot)

@@ -89,6 +89,7 @@ static void on_released(struct ledger_op *op, const struct fault *fault)
 
     (void)fault; /* a lease that could not be given back ends by itself */
     job->ledger_active = false;
+    broker_requeue(job->worker->broker, job->delivery); /* last: whoever gets it next finds the order free */
     job_enter(job, STAGE_DONE);
 }
 
@@ -97,7 +98,6 @@ static void give_back(struct job *job)
 {
     job->claim.held = false;
     loop_timer_stop(&job->renew_timer);
-    broker_requeue(job->worker->broker, job->delivery);
     job->ledger_active = true;
     ledger_release(job->worker->ledger, &job->ledger_op, job->order, job->claim.fence, on_released);
 }

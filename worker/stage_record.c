@@ -180,6 +180,7 @@ static void on_recorded(struct ledger_op *op, const struct fault *fault)
 {
     struct job *job = container_of(op, struct job, ledger_op);
     struct fault nomem = fault_of(ERR_NOMEM);
+    size_t before = job->publish_count;
 
     job->ledger_active = false;
     if (fault->code == ERR_FENCED) {
@@ -194,12 +195,14 @@ static void on_recorded(struct ledger_op *op, const struct fault *fault)
     }
     job->claim.held = false;
     loop_timer_stop(&job->renew_timer);
+    if (publishing_add_decision(job, &job->decision) != OK) { /* recorded once more later, in the same words */
+        publishing_keep(job, before);
+        job_advance(job, STEP_FAULT, &nomem);
+        return;
+    }
     count_outcome(job);
     log_outcome(job);
-    if (publishing_add_decision(job, &job->decision) != OK)
-        job_advance(job, STEP_FAULT, &nomem);
-    else
-        job_advance(job, STEP_NEXT, NULL);
+    job_advance(job, STEP_NEXT, NULL);
 }
 
 static void send_record(struct job *job, char **finished_texts, const char *lines_blob, const char *decision)

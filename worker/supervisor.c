@@ -24,7 +24,6 @@
 
 enum {
     TICK_MS = 1000,
-    HUNG_AFTER_MS = 30 * 1000, /* a worker's loop turns at least each half second */
     MAX_WORKERS = 1024
 };
 
@@ -46,6 +45,7 @@ struct supervisor {
     int exit_code;
     struct loop_signal *signals[3];
     struct loop_timer tick;
+    int64_t tick_due_ms;
     struct http_listen *listener;
 };
 
@@ -106,6 +106,8 @@ static void on_slot_stopped(void *context, struct slot *slot)
     if (slot->restart) {
         slot->restart = false;
         slot_handle(slot, SLOT_EVENT_START);
+        if (supervisor->rolling != (size_t)slot->index)
+            return; /* of an earlier roll, which a newer one has overtaken */
         supervisor->rolling++;
         roll_next(supervisor);
     }
@@ -235,11 +237,13 @@ static void on_verified(void *context, int exit_status, int term_signal)
 
 static void verify(struct supervisor *supervisor)
 {
-    char *argv[] = {"fulfilld", "worker", "--verify", NULL};
+    char master[16];
+    char *argv[] = {"fulfilld", "worker", "--verify", "--master", master, NULL};
     struct fault fault = fault_of(OK);
 
     if (supervisor->verifier)
         return;
+    snprintf(master, sizeof(master), "%d", (int)getpid());
     if (snapshot_take(supervisor->config_path, &supervisor->candidate, &fault) == OK)
         supervisor->candidate_settings =
             settings_load_text(supervisor->config_path, supervisor->candidate.text,
@@ -275,16 +279,28 @@ static void on_signal(void *context, int signum)
         loop_stop(supervisor->loop);
 }
 
+/* A worker that has only just been started has not beaten yet. */
+static int64_t last_beat_ms(const struct slot *slot)
+{
+    int64_t beat_ms = metrics_slot_beat_ms((size_t)slot->index);
+
+    return beat_ms > slot->started_ms ? beat_ms : slot->started_ms;
+}
+
 static void on_tick(struct loop_timer *timer)
 {
     struct supervisor *supervisor = container_of(timer, struct supervisor, tick);
     int64_t now_ms = loop_now_ms(supervisor->loop);
+    bool late = now_ms - supervisor->tick_due_ms > TICK_MS;
 
+    supervisor->tick_due_ms = now_ms + TICK_MS;
     loop_timer_start(timer, TICK_MS);
+    if (late) /* the whole machine, or all of us, stood still: let the workers beat first */
+        return;
     for (size_t i = 0; i < supervisor->slot_count; i++) {
         struct slot *slot = &supervisor->slots[i];
 
-        if (slot_has_process(slot) && now_ms - metrics_slot_beat_ms((size_t)slot->index) > HUNG_AFTER_MS)
+        if (slot_has_process(slot) && now_ms - last_beat_ms(slot) > supervisor->settings->worker_hang_timeout_ms)
             slot_handle(slot, SLOT_EVENT_HUNG);
     }
 }
@@ -295,9 +311,16 @@ static void fini(struct supervisor *supervisor)
     loop_timer_stop(&supervisor->tick);
     for (size_t i = 0; i < 3; i++)
         loop_signal_free(supervisor->signals[i]);
+    loop_child_free(supervisor->verifier);
+    for (size_t i = 0; i < supervisor->slot_count; i++)
+        loop_timer_stop(&supervisor->slots[i].timer);
     free(supervisor->slots);
     settings_free(supervisor->settings);
     snapshot_close(&supervisor->snapshot);
+    settings_free(supervisor->candidate_settings);
+    snapshot_close(&supervisor->candidate);
+    if (supervisor->fds[1] >= 0)
+        close(supervisor->fds[1]);
     loop_run(supervisor->loop);
     loop_free(supervisor->loop);
 }
@@ -320,6 +343,7 @@ int supervisor_run(const char *config_path)
     for (size_t i = 0; i < 3; i++)
         supervisor.signals[i] = loop_signal_new(supervisor.loop, signums[i], on_signal, &supervisor);
     loop_timer_init(&supervisor.tick, supervisor.loop, on_tick);
+    supervisor.tick_due_ms = loop_now_ms(supervisor.loop) + TICK_MS;
     loop_timer_start(&supervisor.tick, TICK_MS);
     verify(&supervisor);
     if (supervisor.exit_code == 0)
