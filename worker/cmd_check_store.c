@@ -81,7 +81,8 @@ static void on_link(void *context, struct operator_link *link, const struct faul
 
     self->link = link;
     if (fault) {
-        check_fail(self->check, "Redis", "see redis.uri, redis.username and redis.password_file", "%s",
+        check_fail(self->check, "Redis",
+                   "see redis.uri (it must be the primary), redis.username and redis.password_file", "%s",
                    fault->detail);
         operator_link_stop(link);
         return;
