@@ -60,8 +60,8 @@ static void test_a_decision_without_an_event_comes_back_without_one(void **state
 
 static void test_other_texts_are_malformed(void **state)
 {
-    static const char *const texts[] = {"", "x", "[]", "[]\n", "{}\n{}", "[1,2,9]\n",
-                                        "[null,null,9,1,1,1,1,1,null,null,null]\n"};
+    static const char *const texts[] = {
+        "", "x", "[]", "[]\n", "{}\n{}", "[1,2,9]\n", "[null,null,9,1,1,1,1,1,null,null,null]\n"};
     struct decision back;
 
     (void)state;

@@ -44,13 +44,16 @@ static error_t parse_run(int key, char *value, struct argp_state *state)
 
 int cmd_run(int argc, char **argv)
 {
-    static const struct argp_option options[] = {{"config", 'c', "FILE", 0, "configuration file (INI)", 0}, {0}};
+    static const struct argp_option options[] = {{"config", 'c', "FILE", 0, "configuration file (INI)", 0},
+                                                 {0}};
     static const struct argp argp = {
         .options = options,
         .parser = parse_run,
         .doc = "Works in the foreground: keeps worker.processes worker processes alive.\v"
-               "SIGTERM or SIGINT: take no new work, finish what is in flight within worker.drain_timeout, hand the "
-               "rest back, end with 0; a second one ends at once. SIGHUP: read the file again and replace the workers "
+               "SIGTERM or SIGINT: take no new work, finish what is in flight within worker.drain_timeout, "
+               "hand the "
+               "rest back, end with 0; a second one ends at once. SIGHUP: read the file again and replace "
+               "the workers "
                "one by one; a bad file is refused. The log goes to standard error.",
     };
     const char *config = NULL;
@@ -115,7 +118,8 @@ static void ignore_signal(void *context, int signum)
     (void)context, (void)signum;
 }
 
-/* Opens everything that the configuration names, without running: what fails here would fail in each worker. */
+/* Opens everything that the configuration names, without running: what fails here would fail in each worker.
+ */
 static int verify(const struct settings *settings)
 {
     static const struct worker_callbacks callbacks = {
@@ -151,7 +155,8 @@ int cmd_worker(int argc, char **argv)
                                                  {"master", 'm', "PID", 0, "who started it", 0},
                                                  {"verify", 'v', NULL, 0, "only try the configuration", 0},
                                                  {0}};
-    static const struct argp argp = {.options = options, .parser = parse_worker,
+    static const struct argp argp = {.options = options,
+                                     .parser = parse_worker,
                                      .doc = "A worker process; started by 'fulfilld run' only."};
     struct worker_arguments arguments = {0};
     struct settings *settings;
@@ -190,13 +195,15 @@ static error_t parse_print(int key, char *value, struct argp_state *state)
     return ARGP_ERR_UNKNOWN;
 }
 
-static const struct argp_option print_options[] = {{"markdown", 'm', NULL, 0, "as a page of the documentation", 0},
-                                                   {0}};
+static const struct argp_option print_options[] = {
+    {"markdown", 'm', NULL, 0, "as a page of the documentation", 0}, {0}};
 
 int cmd_print_config(int argc, char **argv)
 {
-    static const struct argp argp = {.options = print_options, .parser = parse_print,
-                                     .doc = "Prints every setting with its default and meaning, as an INI file."};
+    static const struct argp argp = {
+        .options = print_options,
+        .parser = parse_print,
+        .doc = "Prints every setting with its default and meaning, as an INI file."};
     bool markdown = false;
 
     argp_parse(&argp, argc, argv, ARGP_IN_ORDER, NULL, &markdown);
@@ -206,7 +213,8 @@ int cmd_print_config(int argc, char **argv)
 
 int cmd_print_metrics(int argc, char **argv)
 {
-    static const struct argp argp = {.options = print_options, .parser = parse_print,
+    static const struct argp argp = {.options = print_options,
+                                     .parser = parse_print,
                                      .doc = "Prints every metric with its kind, labels and meaning."};
     bool markdown = false;
 

@@ -1,7 +1,7 @@
 /*
  * Encodes and decodes a run's decision. The form is one JSON array line with the small facts, a newline, and
- * the event's own JSON untouched (an event inside JSON would have to be escaped and read again for each order).
- * Called by stage_record (encode) and stage_claim (decode, when Redis hands a stored decision back).
+ * the event's own JSON untouched (an event inside JSON would have to be escaped and read again for each
+ * order). Called by stage_record (encode) and stage_claim (decode, when Redis hands a stored decision back).
  */
 #include "worker/decision.h"
 
@@ -27,11 +27,11 @@ enum { FACT_COUNT = FACT_DETAIL + 1 };
 char *decision_encode(const struct decision *decision)
 {
     AUTO_FREE char *head = NULL;
-    json_t *facts = json_pack("[s?s?iIIIIIs?s?s?]", decision->event_id, decision->event_key, (int)decision->copy,
-                              (json_int_t)decision->generation, (json_int_t)decision->attempts,
-                              (json_int_t)decision->waits, (json_int_t)decision->first_ms,
-                              (json_int_t)decision->due_ms, decision->finished, decision->reason,
-                              decision->detail);
+    json_t *facts =
+        json_pack("[s?s?iIIIIIs?s?s?]", decision->event_id, decision->event_key, (int)decision->copy,
+                  (json_int_t)decision->generation, (json_int_t)decision->attempts,
+                  (json_int_t)decision->waits, (json_int_t)decision->first_ms, (json_int_t)decision->due_ms,
+                  decision->finished, decision->reason, decision->detail);
     const char *event = decision->event_json ? decision->event_json : "";
     char *text;
 
@@ -82,7 +82,8 @@ enum err decision_decode(const char *text, struct decision *ret_decision)
     copied = take_text(facts, FACT_EVENT_ID, &decision.event_id) &&
              take_text(facts, FACT_EVENT_KEY, &decision.event_key) &&
              take_text(facts, FACT_FINISHED, &decision.finished) &&
-             take_text(facts, FACT_REASON, &decision.reason) && take_text(facts, FACT_DETAIL, &decision.detail);
+             take_text(facts, FACT_REASON, &decision.reason) &&
+             take_text(facts, FACT_DETAIL, &decision.detail);
     json_decref(facts);
     if (copied && decision.event_id)
         copied = (decision.event_json = strdup(event + 1)) != NULL;

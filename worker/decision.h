@@ -13,15 +13,15 @@
 enum copy_kind { COPY_NONE, COPY_RETRY, COPY_DEAD };
 
 struct decision {
-    char *event_id;      /* owned; NULL: no event is due */
-    char *event_key;     /* owned */
-    char *event_json;    /* owned */
+    char *event_id;   /* owned; NULL: no event is due */
+    char *event_key;  /* owned */
+    char *event_json; /* owned */
     enum copy_kind copy;
     int64_t generation, attempts, waits, first_ms;
-    int64_t due_ms;      /* COPY_RETRY: wall clock */
-    char *finished;      /* owned: x-fulfillment-lines; NULL = none */
-    char *reason;        /* owned: COPY_DEAD */
-    char *detail;        /* owned: COPY_DEAD */
+    int64_t due_ms; /* COPY_RETRY: wall clock */
+    char *finished; /* owned: x-fulfillment-lines; NULL = none */
+    char *reason;   /* owned: COPY_DEAD */
+    char *detail;   /* owned: COPY_DEAD */
 };
 
 /** As text for Redis (malloc'ed), or NULL when out of memory. */

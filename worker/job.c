@@ -61,8 +61,8 @@ struct job_publish *job_add_publish(struct job *job, const char *exchange, const
     }
     job->publishes = grown;
     publish = &job->publishes[job->publish_count++];
-    *publish = (struct job_publish){.job = job, .body = take_body, .body_length = body_length,
-                                    .headers = take_headers};
+    *publish = (struct job_publish){
+        .job = job, .body = take_body, .body_length = body_length, .headers = take_headers};
     snprintf(publish->exchange, sizeof(publish->exchange), "%s", exchange);
     snprintf(publish->routing_key, sizeof(publish->routing_key), "%s", routing_key);
     if (message_id) {

@@ -31,7 +31,8 @@ static const struct command commands[] = {
 static void print_help(FILE *out)
 {
     fputs("Usage: fulfilld COMMAND [OPTION...]\n"
-          "Fulfils the orders of an online-course shop: takes them from RabbitMQ, enrolls the learners, reports back.\n\n",
+          "Fulfils the orders of an online-course shop: takes them from RabbitMQ, enrolls the learners, "
+          "reports back.\n\n",
           out);
     for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++) {
         if (commands[i].help)

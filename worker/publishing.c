@@ -23,7 +23,8 @@ void publishing_keep(struct job *job, size_t count)
         job->publish_count = count;
 }
 
-static enum err add_event_text(struct job *job, const char *id, const char *key, char *take_json, size_t length)
+static enum err add_event_text(struct job *job, const char *id, const char *key, char *take_json,
+                               size_t length)
 {
     struct headers *headers = NULL;
     char exchange[NAME_SIZE];

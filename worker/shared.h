@@ -11,7 +11,8 @@
 
 enum { SHARED_NOTE_BYTES = 1024 };
 
-/** For the master: lays out memory for so many slots. The descriptor (close-on-exec), or -1 with ret_fault. */
+/** For the master: lays out memory for so many slots. The descriptor (close-on-exec), or -1 with ret_fault.
+ */
 int shared_create(size_t slot_count, struct fault *ret_fault);
 
 /** Maps it and takes a slot as this process's own (metrics_attach). OK or ERR_MALFORMED, ERR_NOMEM. */

@@ -79,13 +79,15 @@ static void act_nothing(struct slot *slot)
 static void act_spawn(struct slot *slot)
 {
     char index[16], master[16];
-    char *argv[] = {"fulfilld", "worker", "--slot", index, "--master", master, slot->solo ? "--solo" : NULL, NULL};
+    char *argv[] = {"fulfilld", "worker", "--slot", index, "--master", master, slot->solo ? "--solo" : NULL,
+                    NULL};
     struct fault fault;
 
     snprintf(index, sizeof(index), "%d", slot->index);
     snprintf(master, sizeof(master), "%d", (int)getpid());
     slot->started_ms = loop_now_ms(slot->loop);
-    slot->child = loop_child_new(slot->loop, "/proc/self/exe", argv, slot->fds, 2, on_process_exit, slot, &fault);
+    slot->child =
+        loop_child_new(slot->loop, "/proc/self/exe", argv, slot->fds, 2, on_process_exit, slot, &fault);
     if (!slot->child) {
         log_error("worker.not_started", "a worker process cannot be started", LOG_INT("slot", slot->index),
                   LOG_STR("why", fault.detail));

@@ -9,25 +9,29 @@
 
 enum slot_state { SLOT_STOPPED, SLOT_RUNNING, SLOT_STOPPING, SLOT_BACKOFF };
 enum slot_event {
-    SLOT_EVENT_START, SLOT_EVENT_STOP, SLOT_EVENT_EXITED, SLOT_EVENT_HUNG, SLOT_EVENT_BACKOFF_OVER
+    SLOT_EVENT_START,
+    SLOT_EVENT_STOP,
+    SLOT_EVENT_EXITED,
+    SLOT_EVENT_HUNG,
+    SLOT_EVENT_BACKOFF_OVER
 };
 
 struct slot;
 typedef void slot_stopped_fn(void *context, struct slot *slot);
 
 struct slot {
-    int index;                   /* also its slot of the shared metrics */
+    int index; /* also its slot of the shared metrics */
     bool solo;
     enum slot_state state;
     struct loop *loop;
-    struct loop_child *child;    /* NULL unless a process runs */
-    const int *fds;              /* what a worker gets: configuration, shared memory; the supervisor's */
+    struct loop_child *child; /* NULL unless a process runs */
+    const int *fds;           /* what a worker gets: configuration, shared memory; the supervisor's */
     int64_t started_ms;
     int64_t backoff_ms;          /* of the next restart */
     struct loop_timer timer;     /* BACKOFF */
     slot_stopped_fn *on_stopped; /* a STOP has been carried out */
     void *context;
-    bool restart;                /* started again as soon as it has stopped (roll) */
+    bool restart; /* started again as soon as it has stopped (roll) */
 };
 
 void slot_init(struct slot *slot, struct loop *loop, int index, bool solo, const int *fds,

@@ -11,7 +11,10 @@ struct snapshot {
     char *text; /* owned, NUL-terminated */
     int fd;     /* owned; -1 = none */
 };
-#define SNAPSHOT_NONE {.text = NULL, .fd = -1}
+#define SNAPSHOT_NONE                                                                                        \
+    {                                                                                                        \
+        .text = NULL, .fd = -1                                                                               \
+    }
 
 enum { SNAPSHOT_MAX_BYTES = 1024 * 1024 };
 

@@ -63,7 +63,8 @@ static void start_lines(struct job *job)
         job_advance(job, STEP_NEXT, NULL);
 }
 
-/* Finishes lines that need no upstream: all of a refund of nothing, or of an order that crashed its workers. */
+/* Finishes lines that need no upstream: all of a refund of nothing, or of an order that crashed its workers.
+ */
 static void settle_unrun(struct job *job)
 {
     for (size_t i = 0; i < job->order->line_count; i++) {

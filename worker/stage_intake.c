@@ -21,7 +21,8 @@ static char *message_id_of(const struct message *message)
 
     if (message->message_id && message->message_id[0])
         return strdup(message->message_id);
-    snprintf(derived, sizeof(derived), "derived-%016" PRIx64, order_digest(ORDER_DIGEST_SEED, message->body, message->body_length));
+    snprintf(derived, sizeof(derived), "derived-%016" PRIx64,
+             order_digest(ORDER_DIGEST_SEED, message->body, message->body_length));
     return strdup(derived);
 }
 

@@ -1,7 +1,8 @@
 /*
  * KEPT: a resubmit that names only the order. The kept message of each dead item goes back into the orders
  * queue as a person's requeue (as if its dead copy had been shovelled), under its own message id; CLAIM then
- * starts the new generation. Nothing dead: event `ignored`. Unknown to Redis: the dead queue, with what to do.
+ * starts the new generation. Nothing dead: event `ignored`. Unknown to Redis: the dead queue, with what to
+ * do.
  */
 #include "common/log.h"
 #include "worker/copy_headers.h"
@@ -12,7 +13,7 @@
 
 #include <string.h>
 
-#define UNKNOWN_DETAIL \
+#define UNKNOWN_DETAIL                                                                                       \
     "Redis does not know this order: requeue its message from the dead queue, or publish the whole message"
 
 static struct headers *requeue_headers(const struct job *job, const struct kept_item *item)
@@ -44,7 +45,8 @@ static enum err add_requeue(struct job *job, const struct kept_item *item)
     memcpy(body, item->body, item->body_length);
     body[item->body_length] = '\0';
     worker_name(job->worker, "orders", exchange);
-    return job_add_publish(job, exchange, "order.resubmit", item->message_id, body, item->body_length, headers)
+    return job_add_publish(job, exchange, "order.resubmit", item->message_id, body, item->body_length,
+                           headers)
                ? OK
                : ERR_NOMEM;
 }

@@ -195,7 +195,8 @@ static void on_recorded(struct ledger_op *op, const struct fault *fault)
     }
     job->claim.held = false;
     loop_timer_stop(&job->renew_timer);
-    if (publishing_add_decision(job, &job->decision) != OK) { /* recorded once more later, in the same words */
+    if (publishing_add_decision(job, &job->decision) !=
+        OK) { /* recorded once more later, in the same words */
         publishing_keep(job, before);
         job_advance(job, STEP_FAULT, &nomem);
         return;

@@ -22,24 +22,21 @@
 #include <systemd/sd-daemon.h>
 #include <unistd.h>
 
-enum {
-    TICK_MS = 1000,
-    MAX_WORKERS = 1024
-};
+enum { TICK_MS = 1000, MAX_WORKERS = 1024 };
 
 struct supervisor {
     const char *config_path;
     struct loop *loop;
-    struct settings *settings;     /* of the snapshot in force; NULL before the first */
-    struct snapshot snapshot;      /* in force: text and memfd */
-    struct snapshot candidate;     /* being verified */
+    struct settings *settings; /* of the snapshot in force; NULL before the first */
+    struct snapshot snapshot;  /* in force: text and memfd */
+    struct snapshot candidate; /* being verified */
     struct settings *candidate_settings;
     struct loop_child *verifier;
-    int fds[2];                    /* what workers get */
+    int fds[2]; /* what workers get */
     int verify_fds[2];
     struct slot *slots;
     size_t slot_count;
-    size_t rolling;                /* slots from here on are still to be rolled; slot_count = none */
+    size_t rolling; /* slots from here on are still to be rolled; slot_count = none */
     bool stopping;
     bool started;
     int exit_code;
@@ -136,8 +133,8 @@ static bool make_slots(struct supervisor *supervisor)
     if (!supervisor->slots)
         return false;
     for (size_t i = 0; i < supervisor->slot_count; i++)
-        slot_init(&supervisor->slots[i], supervisor->loop, (int)i, i == workers, supervisor->fds, on_slot_stopped,
-                  supervisor);
+        slot_init(&supervisor->slots[i], supervisor->loop, (int)i, i == workers, supervisor->fds,
+                  on_slot_stopped, supervisor);
     return true;
 }
 
@@ -176,8 +173,9 @@ static bool start_first(struct supervisor *supervisor)
     for (size_t i = 0; i < supervisor->slot_count; i++)
         slot_handle(&supervisor->slots[i], SLOT_EVENT_START);
     supervisor->started = true;
-    log_info("supervisor.started", "fulfilld is running", LOG_INT("workers", supervisor->slot_count - 1),
-             LOG_STR("listen", supervisor->settings->http_listen ? supervisor->settings->http_listen : "off"));
+    log_info(
+        "supervisor.started", "fulfilld is running", LOG_INT("workers", supervisor->slot_count - 1),
+        LOG_STR("listen", supervisor->settings->http_listen ? supervisor->settings->http_listen : "off"));
     sd_notify(0, "READY=1");
     return true;
 }
@@ -191,7 +189,8 @@ static void adopt(struct supervisor *supervisor)
     supervisor->candidate = (struct snapshot)SNAPSHOT_NONE;
     supervisor->candidate_settings = NULL;
     supervisor->fds[0] = supervisor->snapshot.fd;
-    log_configure((enum log_level)supervisor->settings->log_level, (enum log_format)supervisor->settings->log_format);
+    log_configure((enum log_level)supervisor->settings->log_level,
+                  (enum log_format)supervisor->settings->log_format);
     if (!supervisor->started) {
         if (!start_first(supervisor)) {
             supervisor->exit_code = 1;
@@ -245,9 +244,8 @@ static void verify(struct supervisor *supervisor)
         return;
     snprintf(master, sizeof(master), "%d", (int)getpid());
     if (snapshot_take(supervisor->config_path, &supervisor->candidate, &fault) == OK)
-        supervisor->candidate_settings =
-            settings_load_text(supervisor->config_path, supervisor->candidate.text,
-                               strlen(supervisor->candidate.text), &fault);
+        supervisor->candidate_settings = settings_load_text(
+            supervisor->config_path, supervisor->candidate.text, strlen(supervisor->candidate.text), &fault);
     if (!supervisor->candidate_settings) {
         log_error("config.invalid", "the configuration cannot be used", LOG_STR("why", fault.detail));
         refuse(supervisor);
@@ -300,7 +298,8 @@ static void on_tick(struct loop_timer *timer)
     for (size_t i = 0; i < supervisor->slot_count; i++) {
         struct slot *slot = &supervisor->slots[i];
 
-        if (slot_has_process(slot) && now_ms - last_beat_ms(slot) > supervisor->settings->worker_hang_timeout_ms)
+        if (slot_has_process(slot) &&
+            now_ms - last_beat_ms(slot) > supervisor->settings->worker_hang_timeout_ms)
             slot_handle(slot, SLOT_EVENT_HUNG);
     }
 }

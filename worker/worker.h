@@ -12,17 +12,17 @@
 #include "worker/ledger.h"
 #include "worker/module_host.h"
 #include "worker/settings.h"
-#include "worker/topology.h"
 #include "worker/upstream.h"
+#include "worker/worker_links.h"
 
 /* Nothing stays unacked longer than ten minutes (contract §5): held jobs go back before. */
 enum { WORKER_MAX_HOLD_MS = 9 * 60 * 1000 };
 
 struct worker {
-    const struct settings *settings;  /* borrowed */
+    const struct settings *settings; /* borrowed */
     int slot;
-    char owner[128];                  /* host/pid/slot: of leases and connections */
-    bool solo;                        /* takes the solo queue only, one order at a time */
+    char owner[128]; /* host/pid/slot: of leases and connections */
+    bool solo;       /* takes the solo queue only, one order at a time */
     struct loop *loop;
     struct store *store;
     struct broker *broker;
@@ -31,23 +31,26 @@ struct worker {
     size_t upstream_count;
     struct module_host *modules;
     struct retry_limits retry;
-    struct topology_op topology;
     struct broker_consumer *consumer;
 
-    struct job *jobs;                 /* all jobs in this process */
+    struct job *jobs; /* all jobs in this process */
     size_t job_count;
 
-    bool topology_ready;              /* declared (or checked) since the publishing link came up */
-    struct store_op eviction_op;      /* CONFIG GET maxmemory-policy, after each connect */
+    struct worker_links links;   /* what is known of RabbitMQ and Redis */
+    struct store_op eviction_op; /* CONFIG GET maxmemory-policy, after each connect */
     bool draining;
     bool stopped;
     struct loop_signal *signals[2];
-    int64_t tick_due_ms;              /* when the tick should have run: how late it is is the loop's lag */
-    struct loop_timer tick;           /* wakes held jobs, beats, re-checks the gate */
-    struct loop_timer drain_timer;    /* drain_timeout: cancel what runs */
-    struct loop_timer exit_timer;     /* a little later: leave whatever is left */
-    struct loop_timer open_timer;     /* goes on when the earliest closed upstream opens */
+    int64_t tick_due_ms;           /* when the tick should have run: how late it is is the loop's lag */
+    struct loop_timer tick;        /* wakes held jobs, beats, re-checks the gate */
+    struct loop_timer drain_timer; /* drain_timeout: cancel what runs */
+    struct loop_timer exit_timer;  /* a little later: leave whatever is left */
+    struct loop_timer open_timer;  /* goes on when the earliest closed upstream opens */
 };
+
+/** Opens everything and starts to work, once the loop runs. On failure the process is to end. */
+MUST_CHECK enum err worker_start(struct worker *worker, const struct settings *settings, int slot, bool solo,
+                                 struct fault *ret_fault);
 
 /** Runs until stopped. Exit code as of the program: 0 drained, 1 failed to start. */
 int worker_run(const struct settings *settings, int slot, bool solo);
