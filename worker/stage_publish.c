@@ -2,7 +2,6 @@
  * PUBLISH: sends what the earlier stages have added and waits until the broker has confirmed all of it.
  * What was not confirmed is sent again when the link is back; consumers tell repeats by their message id.
  */
-#include "common/log.h"
 #include "worker/metric_rows.h"
 #include "worker/pipeline.h"
 #include "worker/worker.h"
@@ -35,10 +34,8 @@ static void on_published(struct publish_op *op, const struct fault *fault)
     if (fault->code == OK)
         publish->confirmed = true;
     else
-        job->publish_fault = *fault;
-    if (fault->code == ERR_UNROUTABLE)
-        log_error("publish.unroutable", "no queue takes a message: is the topology complete?",
-                  LOG_STR("exchange", publish->exchange), LOG_STR("key", publish->routing_key));
+        job->publish_fault = fault_make(fault->code, "exchange %s, key %s: %s", publish->exchange,
+                                        publish->routing_key, fault->detail);
     if (job->publish_pending > 0)
         return;
     if (job->stage == STAGE_DONE)

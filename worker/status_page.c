@@ -15,11 +15,29 @@ struct link_row {
     const char *name;
 };
 
+/* What else keeps work from being taken: a gauge that is not 0. */
+struct obstacle_row {
+    size_t metric, label;
+    const char *words;
+};
+
 static const struct link_row links[] = {
     {METRIC_link_up_consuming, "RabbitMQ (consuming)"},
     {METRIC_link_up_publishing, "RabbitMQ (publishing)"},
     {METRIC_link_up_redis, "Redis"},
 };
+
+static const struct obstacle_row obstacles[] = {
+    {METRIC_publishing_blocked, 0, "RabbitMQ blocks publishers (memory or disk alarm)"},
+    {METRIC_refusing, METRIC_refusing_rabbitmq, "RabbitMQ does not take a message (a full or missing queue)"},
+    {METRIC_refusing, METRIC_refusing_redis, "Redis refuses commands (out of memory, permissions)"},
+    {METRIC_unsubscribed, 0, "RabbitMQ delivers no orders (a queue is missing or may not be read)"},
+};
+
+static bool stands(const struct slot *slot, const struct obstacle_row *obstacle)
+{
+    return metrics_slot_value((size_t)slot->index, obstacle->metric, obstacle->label) != 0;
+}
 
 static bool slot_ready(const struct slot *slot)
 {
@@ -27,6 +45,10 @@ static bool slot_ready(const struct slot *slot)
         return false;
     for (size_t i = 0; i < ARRAY_LEN(links); i++) {
         if (metrics_slot_value((size_t)slot->index, METRIC_link_up, links[i].label) == 0)
+            return false;
+    }
+    for (size_t i = 0; i < ARRAY_LEN(obstacles); i++) {
+        if (stands(slot, &obstacles[i]))
             return false;
     }
     return metrics_slot_value((size_t)slot->index, METRIC_topology_ready, 0) != 0;
@@ -47,6 +69,10 @@ static void describe_slot(struct text *body, const struct slot *slot)
     for (size_t i = 0; i < ARRAY_LEN(links); i++) {
         if (metrics_slot_value((size_t)slot->index, METRIC_link_up, links[i].label) == 0)
             text_printf(body, " %s is down;", links[i].name);
+    }
+    for (size_t i = 0; i < ARRAY_LEN(obstacles); i++) {
+        if (stands(slot, &obstacles[i]))
+            text_printf(body, " %s;", obstacles[i].words);
     }
     if (metrics_slot_value((size_t)slot->index, METRIC_topology_ready, 0) == 0)
         text_printf(body, " exchanges and queues are not (yet) there;");

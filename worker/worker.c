@@ -8,7 +8,7 @@
 #include "common/log.h"
 #include "worker/metric_rows.h"
 #include "worker/pipeline.h"
-#include "worker/scripts.h"
+#include "worker/worker_links.h"
 #include "worker/worker_open.h"
 
 #include <signal.h>
@@ -17,8 +17,8 @@
 
 enum {
     TICK_MS = 500,
-    EXIT_GRACE_MS = 3000,               /* after drain_timeout: to record and publish what was cancelled */
-    MAX_BODY_BYTES = 128 * 1024 * 1024  /* RabbitMQ's own limit: nothing it delivers is too large to be kept */
+    EXIT_GRACE_MS = 3000,              /* after drain_timeout: to record and publish what was cancelled */
+    MAX_BODY_BYTES = 128 * 1024 * 1024 /* RabbitMQ's own limit: nothing it delivers is too large to be kept */
 };
 
 static void stop_if_idle(struct worker *worker);
@@ -86,15 +86,16 @@ void worker_gate(struct worker *worker)
 {
     int64_t now_ms = loop_wall_us(worker->loop) / 1000;
     int64_t closed_until = upstreams_closed_until_ms(worker);
-    bool open = !worker->draining && worker->topology_ready && store_up(worker->store) &&
-                broker_up(worker->broker, BROKER_PUBLISHING) && !broker_blocked(worker->broker);
+    bool open = !worker->draining && worker_links_ready(worker);
 
     if (closed_until > now_ms) {
         open = false;
         loop_timer_start(&worker->open_timer, closed_until - now_ms);
     }
-    if (worker->consumer)
+    if (worker->consumer) {
         broker_consumer_pause(worker->consumer, !open);
+        worker_links_gate_set(worker, open);
+    }
 }
 
 static void on_open_timer(struct loop_timer *timer)
@@ -127,93 +128,13 @@ static void on_tick(struct loop_timer *timer)
     loop_timer_start(timer, TICK_MS);
     metrics_beat(loop_now_ms(worker->loop));
     tell_metrics(worker);
+    worker_links_tick(worker);
     worker_gate(worker);
     pipeline_wake(worker);
     pipeline_hand_back_held(worker, WORKER_MAX_HOLD_MS);
 }
 
-/* ---- links ---- */
-
-static void set_topology_ready(struct worker *worker, bool ready)
-{
-    worker->topology_ready = ready;
-    metrics_set(METRIC_topology_ready, 0, ready);
-}
-
-static void on_topology(struct topology_op *op, const struct fault *fault)
-{
-    struct worker *worker = container_of(op, struct worker, topology);
-
-    if (fault->code == OK) {
-        set_topology_ready(worker, true);
-        worker_gate(worker);
-    } else if (fault->code == ERR_CONFIG) {
-        log_error("topology.refused", "the broker refuses the topology: no work is taken until this is mended",
-                  LOG_STR("why", fault->detail)); /* tried again with the next connection */
-    }
-}
-
-static void declare_topology(struct worker *worker)
-{
-    topology_declare_start(worker->broker, worker->settings->amqp_prefix, !worker->settings->amqp_declare,
-                           &worker->topology, on_topology);
-}
-
-static void on_broker_link(void *context, enum broker_link link, bool up, const struct fault *fault)
-{
-    struct worker *worker = context;
-    const char *name = link == BROKER_CONSUMING ? "consuming" : "publishing";
-    size_t which = link == BROKER_CONSUMING ? METRIC_link_up_consuming : METRIC_link_up_publishing;
-
-    metrics_set(METRIC_link_up, which, up);
-    if (up)
-        log_info("broker.up", "connected to RabbitMQ", LOG_STR("link", name));
-    else if (!worker->draining) {
-        metrics_add(METRIC_link_losses_total, which, 1);
-        log_warning("broker.down", "no link to RabbitMQ: no new work is taken until it is back",
-                    LOG_STR("link", name), LOG_STR("why", fault->detail));
-    }
-    if (link == BROKER_PUBLISHING && up)
-        declare_topology(worker);
-    else if (link == BROKER_PUBLISHING)
-        set_topology_ready(worker, false);
-    else if (!up)
-        pipeline_link_lost(worker);
-    worker_gate(worker);
-    pipeline_wake(worker);
-}
-
-static void on_broker_blocked(void *context, bool blocked, const char *reason)
-{
-    struct worker *worker = context;
-
-    metrics_set(METRIC_publishing_blocked, 0, blocked);
-    if (blocked)
-        log_warning("broker.blocked", "RabbitMQ blocks publishers (alarm): no new work is taken",
-                    LOG_STR("why", reason));
-    else
-        log_info("broker.unblocked", "RabbitMQ takes messages again");
-    worker_gate(worker);
-    pipeline_wake(worker);
-}
-
-static void on_store_state(void *context, bool up, const struct fault *fault)
-{
-    struct worker *worker = context;
-
-    metrics_set(METRIC_link_up, METRIC_link_up_redis, up);
-    if (up)
-        log_info("redis.up", "connected to Redis");
-    else if (!worker->draining) {
-        metrics_add(METRIC_link_losses_total, METRIC_link_losses_total_redis, 1);
-        log_warning("redis.down", "no link to Redis: no new work is taken until it is back",
-                    LOG_STR("why", fault->detail));
-    }
-    if (up)
-        worker_check_eviction(worker);
-    worker_gate(worker);
-    pipeline_wake(worker);
-}
+/* ---- upstreams ---- */
 
 static void on_upstream_state(void *context, struct upstream *upstream)
 {
@@ -262,7 +183,7 @@ static void on_signal(void *context, int signum)
 
     (void)signum;
     if (worker->draining)
-        _exit(0); /* a second one: at once; everything unacked is redelivered */
+        return; /* the supervisor's first word came with somebody else's; its second is SIGKILL */
     worker->draining = true;
     worker_gate(worker);
     pipeline_link_lost(worker); /* held jobs that nobody has claimed go back now */
@@ -274,25 +195,32 @@ static void on_signal(void *context, int signum)
 /* ---- start ---- */
 
 static const struct worker_callbacks callbacks = {
-    .broker = {.on_link = on_broker_link, .on_blocked = on_broker_blocked},
-    .on_store = on_store_state,
+    .broker = {.on_link = worker_links_on_broker, .on_blocked = worker_links_on_blocked},
+    .on_store = worker_links_on_store,
     .on_upstream = on_upstream_state,
     .on_signal = on_signal,
 };
 
-static bool start(struct worker *worker, struct fault *fault)
+/* AMQP's own limit; 0 would mean none at all. */
+static uint16_t prefetch(const struct settings *settings)
+{
+    return settings->worker_concurrency < UINT16_MAX ? (uint16_t)settings->worker_concurrency : UINT16_MAX;
+}
+
+enum err worker_start(struct worker *worker, const struct settings *settings, int slot, bool solo,
+                      struct fault *ret_fault)
 {
     char queue[192];
 
-    if (worker_open(worker, &callbacks, fault) != OK)
-        return false;
+    *worker = (struct worker){.settings = settings, .slot = slot, .solo = solo};
+    if (worker_open(worker, &callbacks, ret_fault) != OK)
+        return ret_fault->code;
     worker_name(worker, worker->solo ? "solo" : "orders", queue);
-    worker->consumer = broker_consume(worker->broker, queue,
-                                      worker->solo ? 1 : (uint16_t)worker->settings->worker_concurrency,
+    worker->consumer = broker_consume(worker->broker, queue, worker->solo ? 1 : prefetch(worker->settings),
                                       MAX_BODY_BYTES, on_delivery, worker);
     if (!worker->consumer) {
-        *fault = fault_of(ERR_NOMEM);
-        return false;
+        *ret_fault = fault_of(ERR_NOMEM);
+        return ERR_NOMEM;
     }
     broker_consumer_pause(worker->consumer, true);
     loop_timer_init(&worker->tick, worker->loop, on_tick);
@@ -300,15 +228,15 @@ static bool start(struct worker *worker, struct fault *fault)
     loop_timer_init(&worker->exit_timer, worker->loop, on_exit_timer);
     loop_timer_init(&worker->open_timer, worker->loop, on_open_timer);
     loop_timer_start(&worker->tick, 0);
-    return true;
+    return OK;
 }
 
 int worker_run(const struct settings *settings, int slot, bool solo)
 {
-    struct worker worker = {.settings = settings, .slot = slot, .solo = solo};
+    struct worker worker;
     struct fault fault = fault_of(OK);
 
-    if (!start(&worker, &fault)) {
+    if (worker_start(&worker, settings, slot, solo, &fault) != OK) {
         log_error("worker.failed", "the worker cannot start", LOG_STR("why", fault.detail));
         return 1;
     }

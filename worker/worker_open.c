@@ -14,7 +14,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { HEARTBEAT_S = 10, MAX_OUTPUT_BYTES = 64 * 1024 * 1024 };
+enum { MAX_OUTPUT_BYTES = 64 * 1024 * 1024 };
 
 /* "host/pid/slot": unique among the processes of a pool, and of use to a person. */
 static void make_owner(struct worker *worker)
@@ -59,7 +59,8 @@ static enum err open_store(struct worker *worker, store_state_fn *on_store, stru
     return worker->store ? OK : ret_fault->code;
 }
 
-static enum err open_broker(struct worker *worker, const struct broker_events *events, struct fault *ret_fault)
+static enum err open_broker(struct worker *worker, const struct broker_events *events,
+                            struct fault *ret_fault)
 {
     const struct settings *settings = worker->settings;
     char *password;
@@ -72,7 +73,7 @@ static enum err open_broker(struct worker *worker, const struct broker_events *e
         .tls_cert_file = settings->amqp_tls_cert_file,
         .tls_key_file = settings->amqp_tls_key_file,
         .tls_verify = settings->amqp_tls_verify,
-        .heartbeat_s = HEARTBEAT_S,
+        .heartbeat_s = settings->amqp_heartbeat_ms / 1000,
         .consumes = true,
         .publishes = true,
         .max_output_bytes = MAX_OUTPUT_BYTES,
@@ -106,8 +107,7 @@ static enum err open_upstreams(struct worker *worker, upstream_state_fn *on_upst
     for (size_t i = 0; i < settings->upstream_count; i++) {
         if (!settings->upstreams[i].base_url)
             continue;
-        worker->upstreams[worker->upstream_count] =
-            upstream_new(&common, &settings->upstreams[i], ret_fault);
+        worker->upstreams[worker->upstream_count] = upstream_new(&common, &settings->upstreams[i], ret_fault);
         if (!worker->upstreams[worker->upstream_count])
             return ret_fault->code;
         worker->upstream_count++;
@@ -154,6 +154,7 @@ enum err worker_open(struct worker *worker, const struct worker_callbacks *callb
         *ret_fault = fault_of(ERR_NOMEM);
         return ERR_NOMEM;
     }
+    worker_links_init(worker);
     worker->signals[0] = loop_signal_new(worker->loop, SIGTERM, callbacks->on_signal, worker);
     worker->signals[1] = loop_signal_new(worker->loop, SIGINT, callbacks->on_signal, worker);
     err = open_store(worker, callbacks->on_store, ret_fault);
@@ -177,6 +178,7 @@ void worker_close(struct worker *worker)
     loop_timer_stop(&worker->drain_timer);
     loop_timer_stop(&worker->exit_timer);
     loop_timer_stop(&worker->open_timer);
+    worker_links_fini(worker);
     loop_signal_free(worker->signals[0]);
     loop_signal_free(worker->signals[1]);
     broker_consumer_free(worker->consumer);
@@ -196,7 +198,8 @@ void worker_free(struct worker *worker)
 
 /* ---- what Redis may do to us, and what the upstreams do ---- */
 
-static void on_eviction_policy(struct store_op *op, const struct store_reply *reply, const struct fault *fault)
+static void on_eviction_policy(struct store_op *op, const struct store_reply *reply,
+                               const struct fault *fault)
 {
     const char *policy = reply ? store_reply_str(store_reply_at(reply, 1), NULL) : "";
 
