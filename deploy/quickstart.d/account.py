@@ -21,7 +21,8 @@ def problems(orders, tally, state, depths):
 def event_problems(order, tally):
     final = tally.final.get(order.number)
     if final is None:
-        return [f"{order.number}: no final event; the last one was {tally.last_outcome.get(order.number, 'none')}"]
+        last = tally.last_outcome.get(order.number, "none")
+        return [f"{order.number}: no final event; the last one was {last}"]
     if len(tally.finals[order.number]) > 1:
         return [f"{order.number}: two different final events"]
     if final["outcome"] != order.outcome:
@@ -33,17 +34,17 @@ def event_problems(order, tally):
 
 def reasons(final):
     """The reason codes of the lines that are not finished."""
-    return {(line.get("reason") or {}).get("code") for line in final["lines"] if line["status"] not in FINISHED}
+    unfinished = (line for line in final["lines"] if line["status"] not in FINISHED)
+    return {(line.get("reason") or {}).get("code") for line in unfinished}
 
 
 def lms_problems(orders, state):
-    found = compare("enrolled",
-                    [(o.number, *enrollment) for o in orders for enrollment in o.enrollments],
-                    [(e["last_order"], e["user"], e["course"], e["mode"]) for e in state["enrollments"] if e["is_active"]])
-    found += compare("entitled",
-                     [(o.number, *entitlement) for o in orders for entitlement in o.entitlements],
-                     [(e["order_number"], e["user"], e["course_uuid"], e["mode"])
-                      for e in state["entitlements"] if not e["expired"]])
+    enrolled = [(e["last_order"], e["user"], e["course"], e["mode"])
+                for e in state["enrollments"] if e["is_active"]]
+    entitled = [(e["order_number"], e["user"], e["course_uuid"], e["mode"])
+                for e in state["entitlements"] if not e["expired"]]
+    found = compare("enrolled", [(o.number, *bought) for o in orders for bought in o.enrollments], enrolled)
+    found += compare("entitled", [(o.number, *bought) for o in orders for bought in o.entitlements], entitled)
     found += [f"{e['last_order']}: {e['user']} was enrolled {e['enrolls_of_order']} times in {e['course']}"
               for e in state["enrollments"] if e["enrolls_of_order"] > 1]
     return found
@@ -52,14 +53,16 @@ def lms_problems(orders, state):
 def compare(word, expected, actual):
     """Both as multisets, so that a second copy is seen too."""
     expected, actual = collections.Counter(expected), collections.Counter(actual)
-    missing = [f"{row[0]}: not {word} as bought: {', '.join(row[1:])}" for row in expected - actual]
-    surplus = [f"{row[0]}: {word}, but not (or not so often) bought: {', '.join(row[1:])}" for row in actual - expected]
-    return missing + surplus
+    found = [f"{number}: not {word} as bought: {', '.join(what)}" for number, *what in expected - actual]
+    found += [f"{number}: {word}, but not (or not so often) bought: {', '.join(what)}"
+              for number, *what in actual - expected]
+    return found
 
 
 def queue_problems(orders, depths):
     dead = sum(1 for order in orders if order.outcome == "dead")
-    found = [f"{count} messages are left in {queue}" for queue, count in depths.items() if queue != "dead" and count]
+    found = [f"{count} messages are left in {queue}"
+             for queue, count in depths.items() if queue != "dead" and count]
     if depths["dead"] != dead:
         found.append(f"{depths['dead']} messages are in the dead queue, expected {dead}")
     return found

@@ -36,10 +36,10 @@ class Progress:
 
 
 def progress_text(tally, total, waiting, lms_is_well):
-    parts = [f"orders in {tally.orders_in:,} of {total:,}", f"complete {tally.count('complete'):,}",
-             f"waiting for a retry {waiting:,}", f"dead {tally.count('dead'):,}",
-             "LMS well" if lms_is_well else "LMS answers 503"]
-    return " | ".join(parts)
+    """Fits into 80 columns."""
+    return (f"orders in {tally.orders_in:,}/{total:,} | complete {tally.count('complete'):,}"
+            f" | waiting for a retry {waiting:,} | dead {tally.count('dead'):,}"
+            f"{'' if lms_is_well else ' | LMS 503'}")
 
 
 def table(tally, stats, outage_at_s):
@@ -52,14 +52,18 @@ def table(tally, stats, outage_at_s):
     undisturbed = tally.undisturbed()
     return lines + [
         "",
-        f"  orders/s             {before / max(outage_at_s - begin_s, 0.001):>10,.0f}  before the LMS failed",
-        f"                       {len(tally.final_at) / max(end_s - begin_s, 0.001):>10,.0f}"
-        "  over the whole day, the outage and all waiting included",
-        latency_line("publish to final", tally.latencies(undisturbed), f"{len(undisturbed):,} orders at the first try"),
+        rate_line("orders/s", before, outage_at_s - begin_s, "before the LMS failed"),
+        rate_line("", len(tally.final_at), end_s - begin_s, "over the whole day, the outage and all waiting included"),
+        latency_line("publish to final", tally.latencies(undisturbed),
+                     f"{len(undisturbed):,} orders at the first try"),
         latency_line("", tally.latencies(tally.final_at), f"all {len(tally.final_at):,} orders"),
         f"  at the LMS           {stats['enrollments']:>10,}  enrollments and {stats['entitlements']:,} entitlements,"
         f" repeated: {stats['repeated_enrolls'] + stats['repeated_entitlements']}",
     ]
+
+
+def rate_line(label, count, elapsed_s, what):
+    return f"  {label:<20} {count / max(elapsed_s, 0.001):>10,.0f}  {what}"
 
 
 def latency_line(label, latencies, what):

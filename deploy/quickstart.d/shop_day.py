@@ -71,14 +71,16 @@ class Counter:
 
     def add_line(self, order, product_class, title, attributes, user=None):
         number = len(order.message["lines"]) + 1
+        line_id = self.count * 10 + number
         order.message["lines"].append({
-            "id": self.count * 10 + number, "product_class": product_class, "quantity": 1, "title": title,
-            "sku": f"{self.count * 10 + number:07X}", "user": user and {"username": user}, "attributes": attributes})
+            "id": line_id, "product_class": product_class, "sku": f"{line_id:07X}", "quantity": 1, "title": title,
+            "user": user and {"username": user}, "attributes": attributes})
 
     def add_seat(self, order, mode="verified", course=None, user=None, enrols=True):
         """A seat in a mode, with the attributes from which the worker derives that mode."""
         course = course or self.chance.choice(COURSES)
-        attributes = {"course_key": course, "certificate_type": mode, "id_verification_required": mode != "no-id-professional"}
+        attributes = {"course_key": course, "certificate_type": mode,
+                      "id_verification_required": mode != "no-id-professional"}
         if mode == "audit":
             del attributes["certificate_type"]
         if mode == "no-id-professional":

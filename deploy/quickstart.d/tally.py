@@ -40,7 +40,8 @@ class Tally:
 
     def latencies(self, numbers):
         """Sorted times from publishing to the final event, of these orders."""
-        return sorted(self.final_at[number] - self.published_at[number] for number in numbers if number in self.final_at)
+        return sorted(self.final_at[number] - self.published_at[number]
+                      for number in numbers if number in self.final_at)
 
     def undisturbed(self):
         """Orders whose first event was the final one: they never waited for a retry."""

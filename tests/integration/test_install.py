@@ -41,7 +41,8 @@ def installed(tmp_path_factory):
 
 
 def install(build, root):
-    subprocess.run(["cmake", "--install", build], check=True, capture_output=True, env={**os.environ, "DESTDIR": str(root)})
+    subprocess.run(["cmake", "--install", build], check=True, capture_output=True,
+                   env={**os.environ, "DESTDIR": str(root)})
 
 
 def find(root, name, folder):
@@ -167,9 +168,9 @@ def test_an_operator_requeues_a_dead_order_with_rabbitmqadmin(shop, shop_broker)
     shovel = {"src-protocol": "amqp091", "src-uri": uri, "src-queue": "fulfillment.dead",
               "src-delete-after": "queue-length", "dest-protocol": "amqp091", "dest-uri": uri,
               "dest-queue": "fulfillment.orders", "ack-mode": "on-confirm"}
-    admin = [shutil.which("rabbitmqadmin"), "-H", "127.0.0.1", "-P", str(shop_broker.management_port), "-V", "shop",
-             "-u", "operator", "-p", PASSWORD]
-    subprocess.run([*admin, "declare", "parameter", "component=shovel", "name=requeue", f"value={json.dumps(shovel)}"],
-                   check=True, capture_output=True, timeout=60)
+    subprocess.run(
+        [shutil.which("rabbitmqadmin"), "-H", "127.0.0.1", "-P", str(shop_broker.management_port), "-V", "shop",
+         "-u", "operator", "-p", PASSWORD, "declare", "parameter", "component=shovel", "name=requeue",
+         f"value={json.dumps(shovel)}"], check=True, capture_output=True, timeout=60)
     assert oscar.wait_event(order["order_number"], "dead", count=2).data["generation"] == 2
     oscar.close()

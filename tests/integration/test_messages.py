@@ -1,4 +1,5 @@
-"""docs/messages.md says what is so: its examples fit the schemas and are understood, its commands work, real events fit too."""
+"""docs/messages.md says what is so: its examples fit the schemas and are understood, its commands work, and real
+events fit too."""
 
 import json
 import pathlib
@@ -41,7 +42,8 @@ def test_the_table_of_outcomes_is_complete():
     assert re.findall(r"^\| `(\w+)` \| .* \| (?:true|false) \|$", PAGE, re.M) == OUTCOMES
 
 
-def test_the_order_of_the_page_is_fulfilled_and_its_refund_revokes(make_daemon, broker, redis, lms, prefix, client):
+def test_the_order_of_the_page_is_fulfilled_and_its_refund_revokes(
+        make_daemon, broker, redis, lms, prefix, client):
     make_daemon(broker, redis, lms, prefix).use_token(lms, keep_api_key=True).start()
     order, refund = (next(o for o in ORDERS if o["action"] == action) for action in ("fulfill", "refund"))
     client.publish(order)

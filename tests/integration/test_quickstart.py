@@ -25,7 +25,7 @@ import tally  # noqa: E402
 
 @pytest.fixture
 def quickstart(tmp_path):
-    """quickstart(arguments…): a started quickstart whose temporary files are in tmp_path/tmp. Killed after the test."""
+    """quickstart(arguments…): a started quickstart whose temporary files are in tmp_path/tmp."""
     if "FULFILLD_BIN" not in os.environ:
         pytest.skip("FULFILLD_BIN does not name a build")
     build = pathlib.Path(os.environ["FULFILLD_BIN"]).parent.parent
@@ -75,16 +75,17 @@ def test_it_fulfils_a_day_of_orders_and_leaves_nothing(quickstart):
     assert process.wait(300) == 0, quickstart.output()
     text = quickstart.output()
     assert "All 200 orders are accounted for" in text
-    rows = {reason: int(count) for reason, count in re.findall(r"^  (?:Complete|Fulfillment Error) +(\S+) +(\d+)$", text, re.M)}
+    table = re.findall(r"^  (?:Complete|Fulfillment Error) +(\S+) +(\d+)$", text, re.M)
+    rows = {reason: int(count) for reason, count in table}
     assert sum(rows.values()) == 200
     assert set(rows) == {"-", "course_unavailable", "mode_unavailable", "user_unknown"}
-    assert re.search(r"orders in 200 of 200 \| complete \d+ \| waiting for a retry 0 \| dead \d+", text)
+    assert re.search(r"orders in 200/200 \| complete \d+ \| waiting for a retry 0 \| dead \d+", text)
     assert "orders/s" in text and "p50" in text and "repeated: 0" in text
     assert "dead list --config" in text and "fulfilld order SHOP-" in text and "rabbitmqadmin" in text
     assert_nothing_is_left(quickstart.folder)
 
 
-@pytest.mark.parametrize("moment", ["RabbitMQ on", "Redis on", "orders in"])
+@pytest.mark.parametrize("moment", ["RabbitMQ on", "orders in"])
 def test_ctrl_c_leaves_no_process_and_no_folder(quickstart, moment):
     process = quickstart("--orders", 5000)
     wait_until(lambda: moment in quickstart.output(), f"{moment!r} in the output", 120)
@@ -160,7 +161,8 @@ def test_without_sudo_it_says_what_root_must_install(bare_machine):
 
 
 def test_without_network_it_names_the_mirror(bare_machine):
-    script(bare_machine / "sudo", 'case "$*" in *apt-get*) echo "Could not resolve deb.debian.org"; exit 100 ;; esac\ncat')
+    script(bare_machine / "sudo",
+           'case "$*" in *apt-get*) echo "Could not resolve deb.debian.org"; exit 100 ;; esac\ncat')
     status, text = install(bare_machine)
     assert status == 1
     assert text.startswith("the package mirror cannot be reached") and "deb.debian.org" in text
@@ -181,15 +183,19 @@ class Outcome:
             self.tally.published(order.number, 0.0)
             self.tell(order.number, order.outcome, order.reason)
             for user, course, mode in order.enrollments:
-                self.state["enrollments"].append({"last_order": order.number, "user": user, "course": course,
-                                                  "mode": mode, "is_active": True, "enrolls_of_order": 1})
+                self.state["enrollments"].append({
+                    "last_order": order.number, "user": user, "course": course, "mode": mode, "is_active": True,
+                    "enrolls_of_order": 1})
             for user, uuid, mode in order.entitlements:
-                self.state["entitlements"].append({"order_number": order.number, "user": user, "course_uuid": uuid,
-                                                   "mode": mode, "expired": False})
+                self.state["entitlements"].append({
+                    "order_number": order.number, "user": user, "course_uuid": uuid, "mode": mode, "expired": False})
 
     def tell(self, number, outcome, reason=None, event_id="1"):
-        line = {"status": "Fulfillment Server Error", "reason": {"code": reason}} if reason else {"status": "Complete"}
-        self.tally.event({"id": event_id, "data": {"order_number": number, "final": True, "lines": [line]}}, outcome, 1.0)
+        line = {"status": "Complete"}
+        if reason:
+            line = {"status": "Fulfillment Server Error", "reason": {"code": reason}}
+        data = {"order_number": number, "final": True, "lines": [line]}
+        self.tally.event({"id": event_id, "data": data}, outcome, 1.0)
 
     def problems(self):
         return account.problems(self.orders, self.tally, self.state, self.depths)
