@@ -100,14 +100,24 @@ static void test_waiting_costs_no_attempt_and_is_no_attempt(void **state)
 
 static void test_a_throttled_line_was_asked_but_costs_nothing(void **state)
 {
+    struct line_outcome line = throttled(now + 20000);
+    struct retry_decision decision = decide(1, UINT32_MAX, &line, 1);
+
+    (void)state;
+    assert_int_equal(decision.verdict, ITEM_RETRY);
+    assert_int_equal(decision.attempts, 1);
+    assert_int_equal(decision.delay_s, 22); /* 20 s and, at the most, a tenth to spread the herd */
+    assert_true(decision.attempted);
+}
+
+static void test_a_throttled_line_waits_for_the_later_of_retry_after_and_backoff(void **state)
+{
     struct line_outcome line = throttled(now + 2000);
     struct retry_decision decision = decide(39, UINT32_MAX, &line, 1);
 
     (void)state;
-    assert_int_equal(decision.verdict, ITEM_RETRY);
     assert_int_equal(decision.attempts, 39);
-    assert_int_equal(decision.delay_s, 2);
-    assert_true(decision.attempted);
+    assert_int_equal(decision.delay_s, 3600);
 }
 
 static void test_the_last_attempt_makes_failed_lines_final(void **state)
@@ -358,6 +368,8 @@ static void test_no_wait_ends_early_for_any_chance(void **state)
         struct retry_decision decision = decide(next_random(&seed) % 30, next_random(&seed), &line, 1);
 
         assert_true(decision.delay_s * 1000 >= wait_ms);
+        if (i % 2)
+            continue; /* may be later: backoff */
         assert_true(decision.delay_s <= (wait_ms + 999) / 1000 + 5);
         assert_true(decision.delay_s * 10 <= (wait_ms + 999) / 1000 * 11);
     }
@@ -398,6 +410,7 @@ int main(void)
         cmocka_unit_test(test_a_final_line_waits_for_the_others_before_the_item_is_dead),
         cmocka_unit_test(test_waiting_costs_no_attempt_and_is_no_attempt),
         cmocka_unit_test(test_a_throttled_line_was_asked_but_costs_nothing),
+        cmocka_unit_test(test_a_throttled_line_waits_for_the_later_of_retry_after_and_backoff),
         cmocka_unit_test(test_the_last_attempt_makes_failed_lines_final),
         cmocka_unit_test(test_a_line_that_only_waited_outlives_the_attempts_of_another),
         cmocka_unit_test(test_doubtful_answers_are_counted_line_by_line),

@@ -72,7 +72,8 @@ static int64_t earliest_delay_s(const struct retry_input *input, const struct li
     int64_t earliest_ms = INT64_MAX;
 
     for (size_t i = 0; i < count; i++) {
-        bool failed_now = lines[i].ran && lines[i].costs_attempt;
+        /* A throttled line waits for the later of Retry-After and backoff (failure matrix, 429). */
+        bool failed_now = lines[i].ran && (lines[i].costs_attempt || lines[i].decision == FULFILL_WAIT);
         int64_t wait_until_ms, wait_ms, delay_ms;
 
         if (!retryable(&lines[i]))

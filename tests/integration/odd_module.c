@@ -1,7 +1,7 @@
 /*
- * A plug-in for test_failure_matrix.py: does what no well-made module does. The key `does` of its section says
- * what: "nonsense" finishes with a result that means nothing, "refuse" takes no line, anything else is a path
- * that it posts to, leaving the answer to the host's table.
+ * A plug-in for test_failure_matrix.py: does what no well-made module does. The key `does` of its section
+ * says what: "nonsense" finishes with a result that means nothing, "refuse" takes no line, anything else is a
+ * path that it posts to, leaving the answer to the host's table.
  */
 #include "fulfill/module.h"
 
