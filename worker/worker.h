@@ -38,6 +38,7 @@ struct worker {
 
     struct worker_links links;   /* what is known of RabbitMQ and Redis */
     struct store_op eviction_op; /* CONFIG GET maxmemory-policy, after each connect */
+    bool eviction_told;
     bool draining;
     bool stopped;
     struct loop_signal *signals[2];

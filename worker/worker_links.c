@@ -177,6 +177,17 @@ static bool refused(const struct job *job, enum side *ret_side)
            job->fault.code == ERR_UNAVAILABLE || job->fault.code == ERR_TIMEOUT;
 }
 
+/* The link has just come up: what failed before says nothing of it. */
+static void forget_refusals(struct worker *worker, enum side side)
+{
+    for (struct job *job = worker->jobs; job; job = job->next) {
+        enum side of = SIDE_STORE;
+
+        if (refused(job, &of) && of == side)
+            job->fault = fault_of(OK);
+    }
+}
+
 static void tell_refusal(struct worker *worker, enum side side, const struct job *job)
 {
     struct link_refusals *refusals = &worker->links.refusals[side];
@@ -236,10 +247,12 @@ void worker_links_on_broker(void *context, enum broker_link link, bool up, const
              fault);
     if (link == BROKER_PUBLISHING) {
         metrics_set(METRIC_publishing_blocked, 0, 0);
-        if (up)
+        if (up) {
+            forget_refusals(worker, SIDE_BROKER);
             declare_topology(worker);
-        else
+        } else {
             set_topology_ready(worker, false);
+        }
     } else if (!up) {
         pipeline_link_lost(worker);
     }
@@ -258,6 +271,8 @@ void worker_links_on_blocked(void *context, bool blocked, const char *reason)
                     LOG_STR("look", "rabbitmq-diagnostics alarms: free memory or disk space"));
     else
         log_info("broker.unblocked", "RabbitMQ takes messages again");
+    if (!blocked)
+        forget_refusals(worker, SIDE_BROKER);
     worker_gate(worker);
     pipeline_wake(worker);
 }
@@ -267,8 +282,10 @@ void worker_links_on_store(void *context, bool up, const struct fault *fault)
     struct worker *worker = context;
 
     set_link(worker, METRIC_link_up_redis, up, fault);
-    if (up)
+    if (up) {
+        forget_refusals(worker, SIDE_STORE);
         worker_check_eviction(worker);
+    }
     worker_gate(worker);
     pipeline_wake(worker);
 }

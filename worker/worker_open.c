@@ -201,14 +201,17 @@ void worker_free(struct worker *worker)
 static void on_eviction_policy(struct store_op *op, const struct store_reply *reply,
                                const struct fault *fault)
 {
+    struct worker *worker = container_of(op, struct worker, eviction_op);
     const char *policy = reply ? store_reply_str(store_reply_at(reply, 1), NULL) : "";
+    bool evicts = fault->code == OK && policy[0] && strcmp(policy, "noeviction") != 0;
 
-    (void)op;
-    if (fault->code == OK && policy[0] && strcmp(policy, "noeviction") != 0)
+    if (evicts && !worker->eviction_told)
         log_warning("redis.evicts",
                     "Redis may evict keys (maxmemory-policy): counters of waiting orders could be lost. Set "
                     "maxmemory-policy noeviction",
                     LOG_STR("policy", policy));
+    if (fault->code == OK)
+        worker->eviction_told = evicts;
 }
 
 void worker_check_eviction(struct worker *worker)
