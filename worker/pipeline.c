@@ -10,7 +10,11 @@
 #include "worker/worker.h"
 
 #include <assert.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 enum needs { NEEDS_NOTHING, NEEDS_STORE, NEEDS_BROKER };
 
@@ -25,7 +29,7 @@ struct stage_row {
 };
 
 static const struct stage_row stage_rows[] = {
-#define STAGE(name, run, needs, next, skip, fault) \
+#define STAGE(name, run, needs, next, skip, fault)                                                           \
     [STAGE_##name] = {#name, run, needs, {STAGE_##next, STAGE_##skip, STAGE_##fault}},
 #include "worker/stages.def"
 #undef STAGE
@@ -109,11 +113,31 @@ static bool unclaimed(const struct job *job)
            (job->stage == STAGE_CLAIM && !job->claim.held);
 }
 
+/*
+ * For tests of crashes, in Debug builds only: a file with a stage's name in $FULFILLD_CRASH_DIR, and the
+ * worker that is about to enter this stage takes the file along and is gone.
+ */
+static void crash_if_told(const struct job *job)
+{
+#ifdef FULFILLD_CRASH_POINTS
+    const char *directory = getenv("FULFILLD_CRASH_DIR");
+    char path[512];
+
+    if (directory &&
+        snprintf(path, sizeof(path), "%s/%s", directory, stage_name(job->stage)) < (int)sizeof(path) &&
+        unlink(path) == 0)
+        kill(getpid(), SIGKILL);
+#else
+    (void)job;
+#endif
+}
+
 static void on_advance(struct loop_task *task)
 {
     struct job *job = container_of(task, struct job, advance_task);
     struct worker *worker = job->worker;
 
+    crash_if_told(job);
     job->held = false; /* whatever it does now, it is not to be started a second time meanwhile */
     if (job->stage == STAGE_DONE) {
         job_retire(job);
@@ -149,8 +173,7 @@ void pipeline_wake(struct worker *worker)
     int64_t now_ms = loop_now_ms(worker->loop);
 
     for (struct job *job = worker->jobs; job; job = job->next) {
-        if (job->held && now_ms >= job->held_until_ms &&
-            link_ready(worker, stage_rows[job->stage].needs))
+        if (job->held && now_ms >= job->held_until_ms && link_ready(worker, stage_rows[job->stage].needs))
             loop_task_start(&job->advance_task);
     }
 }

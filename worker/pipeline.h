@@ -9,7 +9,8 @@
 /** Starts a job at INTAKE. */
 void pipeline_start(struct job *job);
 
-/** Lets every held job whose link is back enter its stage again. Called when a link comes up, and by a tick. */
+/** Lets every held job whose link is back enter its stage again. Called when a link comes up, and by a tick.
+ */
 void pipeline_wake(struct worker *worker);
 
 /**

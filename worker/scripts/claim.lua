@@ -377,6 +377,8 @@ if plain then
     end
     if age == 'same' then
         marked = true
+    elseif age == 'older' and not marked then
+        return finish_stored('REPEAT') -- the step was never told of; its own copy runs it after that
     end
 end
 
