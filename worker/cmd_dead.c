@@ -16,12 +16,24 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { CONFIRM_TIMEOUT_MS = 30 * 1000, PROGRESS_MS = 1000 };
+enum { HANDS = 32, CONFIRM_TIMEOUT_MS = 10 * 1000, PROGRESS_MS = 1000 };
 
 struct arguments {
     const char *config, *order, *reason;
     bool requeue, all, json;
     int words;
+};
+
+struct dead;
+
+/* Takes one message after the other. Several do so at once, since each step is a round trip to the broker. */
+struct hand {
+    struct dead *dead;
+    struct broker_get_op get_op;
+    struct publish_op publish_op;
+    struct message message; /* the one in hand */
+    struct delivery delivery;
+    struct headers *headers; /* of the copy being published */
 };
 
 struct dead {
@@ -30,30 +42,38 @@ struct dead {
     struct operator_link *link;
     char queue[256], orders[256];
     struct broker_declare_op count_op;
-    struct broker_get_op get_op;
-    struct publish_op publish_op;
-    struct message message; /* the one in hand */
-    struct delivery delivery;
-    struct headers *headers; /* of the copy being published */
-    size_t total, seen, matched;
-    json_t *rows; /* with --json */
+    struct hand hands[HANDS];
+    size_t busy; /* hands at work */
+    size_t total, asked, seen, matched;
+    uint32_t epoch; /* of the connection that everything was taken from */
+    json_t *rows;   /* with --json */
     struct loop_timer progress;
     bool progress_shown;
+    bool stopped;
     int status;
 };
 
-static void next(struct dead *dead);
+static void next(struct hand *hand);
 
 static void stop(struct dead *dead, int status)
 {
+    dead->stopped = true;
     dead->status = status;
     loop_timer_stop(&dead->progress);
     operator_link_stop(dead->link);
 }
 
+/* The first failure is told; what follows from it is not. */
 static void fail(struct dead *dead, const struct fault *fault)
 {
+    if (dead->stopped)
+        return;
+    if (dead->progress_shown)
+        fputc('\n', stderr);
     fprintf(stderr, "FAIL  %s\n", fault->detail);
+    if (dead->arguments.requeue)
+        fprintf(stderr, "%zu of %zu dead orders requeued; the others are still there\n", dead->matched,
+                dead->total);
     stop(dead, EXIT_FAILED);
 }
 
@@ -117,9 +137,10 @@ static const char *or_unknown(const char *text)
     return text[0] != '\0' ? text : "?";
 }
 
-static enum err show(struct dead *dead, const struct facts *facts)
+static enum err show(struct hand *hand, const struct facts *facts)
 {
-    const struct headers *headers = dead->message.headers;
+    struct dead *dead = hand->dead;
+    const struct headers *headers = hand->message.headers;
     json_t *row;
 
     if (!dead->arguments.json) {
@@ -138,43 +159,45 @@ static enum err show(struct dead *dead, const struct facts *facts)
 
 static void on_published(struct publish_op *op, const struct fault *fault)
 {
-    struct dead *dead = container_of(op, struct dead, publish_op);
+    struct hand *hand = container_of(op, struct hand, publish_op);
+    struct dead *dead = hand->dead;
 
-    headers_free(TAKE(dead->headers));
-    if (fault->code != OK) {
+    headers_free(TAKE(hand->headers));
+    if (fault->code != OK || dead->stopped) {
         fail(dead, fault);
         return;
     }
-    broker_ack(operator_link_broker(dead->link), dead->delivery);
-    message_fini(&dead->message);
+    broker_ack(operator_link_broker(dead->link), hand->delivery);
+    message_fini(&hand->message);
     dead->matched++;
-    next(dead);
+    next(hand);
 }
 
-static void requeue(struct dead *dead)
+static void requeue(struct hand *hand)
 {
+    struct dead *dead = hand->dead;
     bool copied = false;
     struct fault nomem = fault_of(ERR_NOMEM);
     struct publication publication = {
         .exchange = dead->orders,
         .routing_key = "order.requeue",
-        .message_id = dead->message.message_id,
-        .content_type = dead->message.content_type,
-        .body = dead->message.body,
-        .body_length = dead->message.body_length,
+        .message_id = hand->message.message_id,
+        .content_type = hand->message.content_type,
+        .body = hand->message.body,
+        .body_length = hand->message.body_length,
     };
 
-    dead->headers = headers_copy(dead->message.headers, &copied);
-    if (copied && !dead->headers)
-        dead->headers = headers_new();
+    hand->headers = headers_copy(hand->message.headers, &copied);
+    if (copied && !hand->headers)
+        hand->headers = headers_new();
     /* The header is what makes it a person's word; a message put into the dead queue by hand may lack it. */
-    if (!dead->headers || (!headers_has(dead->headers, HEADER_REASON) &&
-                           headers_set_str(dead->headers, HEADER_REASON, "requeued") != OK)) {
+    if (!hand->headers || (!headers_has(hand->headers, HEADER_REASON) &&
+                           headers_set_str(hand->headers, HEADER_REASON, "requeued") != OK)) {
         fail(dead, &nomem);
         return;
     }
-    publication.headers = dead->headers;
-    broker_publish(operator_link_broker(dead->link), &dead->publish_op, &publication, CONFIRM_TIMEOUT_MS,
+    publication.headers = hand->headers;
+    broker_publish(operator_link_broker(dead->link), &hand->publish_op, &publication, CONFIRM_TIMEOUT_MS,
                    on_published);
 }
 
@@ -202,54 +225,74 @@ static void finish(struct dead *dead)
     stop(dead, EXIT_DONE);
 }
 
-static void on_get(struct broker_get_op *op, struct delivery delivery, struct message *take_message,
-                   const struct fault *fault)
+static void look_at(struct hand *hand)
 {
-    struct dead *dead = container_of(op, struct dead, get_op);
-    const struct fault lost = fault_make(ERR_NETWORK, "the connection was lost in between; run it again");
+    struct dead *dead = hand->dead;
     const struct fault nomem = fault_of(ERR_NOMEM);
     struct facts facts;
 
-    if (fault && fault->code != OK) {
-        fail(dead, fault);
-        return;
-    }
-    if (!take_message) {
-        finish(dead);
-        return;
-    }
-    /* What was looked at before went back to the queue with the connection, and would come again. */
-    if (dead->seen > 0 && delivery.epoch != dead->delivery.epoch) {
-        fail(dead, &lost);
-        return;
-    }
-    dead->seen++;
-    dead->delivery = delivery;
-    dead->message = *take_message;
-    *take_message = (struct message){0};
-    read_facts(&dead->message, &facts);
+    read_facts(&hand->message, &facts);
     if (matches(&dead->arguments, &facts)) {
-        if (show(dead, &facts) != OK) {
+        if (show(hand, &facts) != OK) {
             fail(dead, &nomem);
             return;
         }
         if (dead->arguments.requeue) {
-            requeue(dead);
+            requeue(hand);
             return;
         }
         dead->matched++;
     }
-    message_fini(&dead->message);
-    next(dead);
+    message_fini(&hand->message);
+    next(hand);
+}
+
+static void rest(struct hand *hand)
+{
+    if (--hand->dead->busy == 0)
+        finish(hand->dead);
+}
+
+static void on_get(struct broker_get_op *op, struct delivery delivery, struct message *take_message,
+                   const struct fault *fault)
+{
+    struct hand *hand = container_of(op, struct hand, get_op);
+    struct dead *dead = hand->dead;
+    const struct fault lost = fault_make(ERR_NETWORK, "the connection was lost in between; run it again");
+
+    if (dead->stopped || (fault && fault->code != OK)) {
+        if (take_message)
+            message_fini(take_message);
+        fail(dead, fault);
+        return;
+    }
+    if (!take_message) {
+        rest(hand);
+        return;
+    }
+    hand->delivery = delivery;
+    hand->message = *take_message;
+    *take_message = (struct message){0};
+    /* What was looked at before went back to the queue with the connection, and would come again. */
+    if (dead->seen++ > 0 && delivery.epoch != dead->epoch) {
+        fail(dead, &lost);
+        return;
+    }
+    dead->epoch = delivery.epoch;
+    look_at(hand);
 }
 
 /* As many as there were at the start: an order that dies again at once is not taken twice. */
-static void next(struct dead *dead)
+static void next(struct hand *hand)
 {
-    if (dead->seen >= dead->total)
-        finish(dead);
-    else
-        broker_get(operator_link_broker(dead->link), &dead->get_op, dead->queue, on_get);
+    struct dead *dead = hand->dead;
+
+    if (dead->asked == dead->total) {
+        rest(hand);
+        return;
+    }
+    dead->asked++;
+    broker_get(operator_link_broker(dead->link), &hand->get_op, dead->queue, on_get);
 }
 
 static void on_counted(struct broker_declare_op *op, const struct fault *fault)
@@ -262,7 +305,11 @@ static void on_counted(struct broker_declare_op *op, const struct fault *fault)
     }
     dead->total = op->message_count;
     loop_timer_start(&dead->progress, PROGRESS_MS);
-    next(dead);
+    dead->busy = HANDS;
+    for (size_t i = 0; i < HANDS; i++) {
+        dead->hands[i].dead = dead;
+        next(&dead->hands[i]);
+    }
 }
 
 static void on_link(void *context, struct operator_link *link, const struct fault *fault)
@@ -291,7 +338,10 @@ static int run(struct dead *dead)
     loop_timer_init(&dead->progress, operator_link_loop(dead->link), on_progress);
     operator_link_run(dead->link);
     operator_link_free(dead->link);
-    message_fini(&dead->message);
+    for (size_t i = 0; i < HANDS; i++) {
+        message_fini(&dead->hands[i].message);
+        headers_free(dead->hands[i].headers);
+    }
     json_decref(dead->rows);
     return dead->status;
 }
