@@ -128,6 +128,7 @@ static void on_tick(struct loop_timer *timer)
     loop_timer_start(timer, TICK_MS);
     metrics_beat(loop_now_ms(worker->loop));
     tell_metrics(worker);
+    worker_tell_upstreams(worker); /* from the start, and what changes by time alone */
     worker_links_tick(worker);
     worker_gate(worker);
     pipeline_wake(worker);
