@@ -1,5 +1,6 @@
 """The shop's and the operator's side of RabbitMQ: publish orders, collect events, look at queues."""
 
+import functools
 import json
 import uuid
 
@@ -28,7 +29,7 @@ class Message:
         return {name[len("x-fulfillment-"):]: value for name, value in self.headers.items()
                 if name.startswith("x-fulfillment-")}
 
-    @property
+    @functools.cached_property
     def json(self):
         return json.loads(self.body)
 
@@ -132,6 +133,21 @@ class Client:
         except AssertionError as error:
             seen = [(event.routing_key, event.data.get("lines")) for event in self.events_of(order_number)]
             raise AssertionError(f"{error}; events of the order: {seen}") from None
+
+    def wait_all(self, orders, outcome="complete", deadline_s=60):
+        """Waits until every one of these orders has an event with that outcome: for many orders."""
+        missing = {order["order_number"] for order in orders}
+        seen = 0
+
+        def found():
+            nonlocal seen
+            self.collect()
+            missing.difference_update(event.data["order_number"] for event in self.events[seen:]
+                                      if event.outcome == outcome)
+            seen = len(self.events)
+            assert not missing, f"{len(missing)} orders left"
+            return True
+        wait_until(found, f"{len(orders)} orders to be {outcome}", deadline_s, pause_s=0.1)
 
     # queues
 
