@@ -147,7 +147,8 @@ static void take_claim(struct job *job, const struct claim_result *result)
 
 /* ---- what is published instead of a run ---- */
 
-#define UNREADABLE_DETAIL "what Redis stored of this order's last step cannot be read, so it cannot be repeated"
+#define UNREADABLE_DETAIL                                                                                    \
+    "what Redis stored of this order's last step cannot be read, so it cannot be repeated"
 
 static enum err add_stored(struct job *job, const struct claim_result *result, bool copy_too)
 {
@@ -157,7 +158,8 @@ static enum err add_stored(struct job *job, const struct claim_result *result, b
     if (!result->decision)
         return OK;
     err = decision_decode(result->decision, &job->decision);
-    if (err == ERR_MALFORMED) { /* written by another version; this may be the only copy, so a person gets it */
+    if (err ==
+        ERR_MALFORMED) { /* written by another version; this may be the only copy, so a person gets it */
         log_error("order.decision_unreadable", UNREADABLE_DETAIL, LOG_STR("order", job->order->number));
         return copy_too ? publishing_add_dead(job, "module_error", UNREADABLE_DETAIL) : OK;
     }

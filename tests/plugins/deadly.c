@@ -1,18 +1,22 @@
 /*
- * A plug-in that harms its worker: the attribute `does` of a line says how. "crash": the process dies of a fault.
- * "hang": the loop never turns again. Any other: done at once. For tests/integration/test_poison.py.
+ * A plug-in that harms its worker: the attribute `does` of a line says how. "crash": the process dies of a
+ * fault. "hang": the loop never turns again. Both only while the file of its attribute `while` exists, if it
+ * names one. Any other: done at once. With $DEADLY_LOADING set, loading it is deadly already. For
+ * test_poison.py and test_supervisor.py of tests/integration.
  */
 #include "fulfill/module.h"
 
 #include <signal.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 static int does(const struct fulfill_host *host, const struct fulfill_call *call, const char *what)
 {
     const char *attribute = host->attribute(call, "does");
+    const char *file = host->attribute(call, "while");
 
-    return attribute && strcmp(attribute, what) == 0;
+    return attribute && strcmp(attribute, what) == 0 && (!file || access(file, F_OK) == 0);
 }
 
 static void fulfill_product(const struct fulfill_host *host, struct fulfill_call *call)
@@ -48,5 +52,7 @@ FULFILL_EXPORT fulfill_module_entry_fn fulfill_module_entry;
 const struct fulfill_module *fulfill_module_entry(const struct fulfill_host *offered)
 {
     (void)offered;
+    if (getenv("DEADLY_LOADING"))
+        raise(SIGSEGV);
     return &table;
 }
