@@ -6,10 +6,10 @@
  * when the POST's answer leaves it open (the table says LOOK_NOW).
  */
 #include "fulfill/module.h"
+#include "members.h"
 #include "request_text.h"
 #include "seat_mode.h"
 
-#include <jansson.h>
 #include <string.h>
 
 /* What a body says of an enrollment. */
@@ -69,23 +69,24 @@ static void finish_failed(struct state *state, struct fulfill_call *call)
 static enum finding read_enrollment(const struct state *state, const struct fulfill_call *call,
                                     const struct fulfill_answer *answer)
 {
-    enum finding finding = FOUND_MATCH;
+    struct member wanted[] = {{.name = "mode"}, {.name = "is_active"}};
+    const struct member *mode = &wanted[0], *active = &wanted[1];
 
     if (strspn(answer->body, " \t\r\n") == answer->body_length)
         return FOUND_NOTHING;
-    json_t *document = json_loadb(answer->body, answer->body_length, JSON_DECODE_ANY, NULL);
-    const char *mode = json_string_value(json_object_get(document, "mode"));
-    const json_t *active = json_object_get(document, "is_active");
-    if (json_is_null(document) || (json_is_object(document) && json_object_size(document) == 0))
-        finding = FOUND_NOTHING;
-    else if (!json_is_object(document))
-        finding = FOUND_GARBAGE;
-    else if (mode && strcmp(mode, seat_mode(state->host, call)) != 0)
-        finding = FOUND_DIFFERENT;
-    else if (json_is_false(active))
-        finding = FOUND_INACTIVE;
-    json_decref(document);
-    return finding;
+    switch (members_read(answer->body, answer->body_length, wanted, 2)) {
+    case MEMBERS_NULL:
+    case MEMBERS_EMPTY:
+        return FOUND_NOTHING;
+    case MEMBERS_GARBAGE:
+    case MEMBERS_OTHER:
+        return FOUND_GARBAGE;
+    case MEMBERS_OBJECT:
+        break;
+    }
+    if (mode->kind == MEMBER_STRING && !members_say(mode, seat_mode(state->host, call)))
+        return FOUND_DIFFERENT;
+    return active->kind == MEMBER_FALSE ? FOUND_INACTIVE : FOUND_MATCH;
 }
 
 /* ---- writing ---- */
