@@ -5,7 +5,8 @@
  *
  * Slots: all of max_in_flight at first, so that a well API is never held up. They grow by one for each full
  * round of requests while latency is near its floor and the slots are what limits; they shrink by a tenth a
- * round while latency is far above the floor, by a third for time-outs. After an outage they start at 4 and
+ * round while latency is far above the floor, by a third for time-outs; for latency alone not below 4, since an
+ * API may be slow by nature and not by our load. After an outage they start at 4 and
  * double each round up to half of what was.
  */
 #include "worker/metric_rows.h"
@@ -95,9 +96,10 @@ void limit_learn(struct upstream *upstream, enum http_outcome outcome, int64_t e
     double floor_ms = floor_of(slots), slow_ms = (double)upstream->timeout_ms / 10;
     if (4 * floor_ms > slow_ms)
         slow_ms = 4 * floor_ms;
-    if (slots->latency_ms > slow_ms)
-        lower(slots, now_ms, 0.9, slots->latency_ms);
-    else if (slots->limit < slots->threshold)
+    if (slots->latency_ms > slow_ms) {
+        if (slots->limit * 0.9 >= SLOW_START)
+            lower(slots, now_ms, 0.9, slots->latency_ms);
+    } else if (slots->limit < slots->threshold)
         slots->limit += 1;
     else if (slots->in_flight + 1 >= (int64_t)slots->limit)
         slots->limit += 1 / slots->limit;
