@@ -111,8 +111,7 @@ def test_an_outage_costs_only_the_attempts_that_opened_the_breaker(make_daemon, 
     orders = [messages.order() for _ in range(2000)]
     for daemon in daemons:
         daemon.start()
-    for order in orders:
-        client.publish(order)
+    client.publish_many(orders)
 
     # The burst that opened it, then probes.
     wait_until(lambda: len(clusters(lms.ledger(), 0.8)) >= 5, "four probes", deadline_s=90, pause_s=0.2)

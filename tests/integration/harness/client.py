@@ -109,6 +109,16 @@ class Client:
             pika.BasicProperties(message_id=message_id, headers=headers, **properties), mandatory=True)
         return message_id
 
+    def publish_many(self, orders):
+        """Publishes many orders at once, unconfirmed: whoever uses it waits for all of their events."""
+        assert self.channel.is_open
+        channel = self._connection.channel()
+        for order in orders:
+            channel.basic_publish(self.name("orders"), f"order.{order['action']}", json.dumps(order).encode(),
+                                  pika.BasicProperties(message_id=str(uuid.uuid4()), delivery_mode=2,
+                                                       content_type="application/json"))
+        channel.close()
+
     # events
 
     def collect(self):
