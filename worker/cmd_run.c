@@ -130,11 +130,15 @@ static int verify(const struct settings *settings)
     };
     struct worker worker = {.settings = settings};
     struct fault fault = fault_of(OK);
+    int status = EXIT_DONE;
 
-    if (worker_open(&worker, &callbacks, &fault) == OK)
-        return EXIT_DONE;
-    log_error("config.invalid", "the configuration cannot be used", LOG_STR("why", fault.detail));
-    return EXIT_USAGE;
+    if (worker_open(&worker, &callbacks, &fault) != OK) {
+        log_error("config.invalid", "the configuration cannot be used", LOG_STR("why", fault.detail));
+        status = EXIT_USAGE;
+    }
+    worker_close(&worker);
+    worker_free(&worker);
+    return status;
 }
 
 static int work(const struct settings *settings, const struct worker_arguments *arguments)

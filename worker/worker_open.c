@@ -191,6 +191,8 @@ void worker_close(struct worker *worker)
 
 void worker_free(struct worker *worker)
 {
+    if (worker->loop)
+        loop_run(worker->loop); /* what is closing ends here */
     ledger_free(worker->ledger);
     free(worker->upstreams);
     loop_free(worker->loop);
