@@ -5,6 +5,8 @@
  */
 #include "worker/decision.h"
 
+#include "common/text.h"
+
 #include <jansson.h>
 #include <string.h>
 
@@ -24,27 +26,38 @@ enum fact {
 };
 enum { FACT_COUNT = FACT_DETAIL + 1 };
 
+/* Adds a fact, with a comma before all but the first. */
+static void put_text(struct text *text, const char *fact)
+{
+    text_putc(text, text->length > 0 ? ',' : '[');
+    text_json(text, fact);
+}
+
+static void put_number(struct text *text, int64_t fact)
+{
+    text_putc(text, ',');
+    text_integer(text, fact);
+}
+
 char *decision_encode(const struct decision *decision)
 {
-    AUTO_FREE char *head = NULL;
-    json_t *facts =
-        json_pack("[s?s?iIIIIIs?s?s?]", decision->event_id, decision->event_key, (int)decision->copy,
-                  (json_int_t)decision->generation, (json_int_t)decision->attempts,
-                  (json_int_t)decision->waits, (json_int_t)decision->first_ms, (json_int_t)decision->due_ms,
-                  decision->finished, decision->reason, decision->detail);
-    const char *event = decision->event_json ? decision->event_json : "";
-    char *text;
+    AUTO_TEXT struct text text = TEXT_EMPTY(SIZE_MAX / 4); /* what goes in is bounded */
+    char *written = NULL;
 
-    if (!facts)
-        return NULL;
-    head = json_dumps(facts, JSON_COMPACT);
-    json_decref(facts);
-    if (!head)
-        return NULL;
-    text = malloc(strlen(head) + strlen(event) + 2);
-    if (text)
-        stpcpy(stpcpy(stpcpy(text, head), "\n"), event);
-    return text;
+    put_text(&text, decision->event_id);
+    put_text(&text, decision->event_key);
+    put_number(&text, decision->copy);
+    put_number(&text, decision->generation);
+    put_number(&text, decision->attempts);
+    put_number(&text, decision->waits);
+    put_number(&text, decision->first_ms);
+    put_number(&text, decision->due_ms);
+    put_text(&text, decision->finished);
+    put_text(&text, decision->reason);
+    put_text(&text, decision->detail);
+    text_puts(&text, "]\n");
+    text_puts(&text, decision->event_json ? decision->event_json : "");
+    return text_take(&text, &written, NULL) == OK ? written : NULL;
 }
 
 /* Texts and numbers of the array; a missing or null one is NULL or 0. */

@@ -73,11 +73,11 @@ struct claim_result {
     /* borrowed, valid inside done() only. With IGNORED of an item that does not run, and with DONE and REPEAT
        that are `started`, finished_lines and lines_blob tell what is known: */
     const struct store_reply *finished_lines; /* array: id, blob, id, blob …: finished for this item; a blob
-                                                 is a JSON array of one row (line_outcomes_to_json) */
+                                                 is a JSON array of one row (line_outcomes_text) */
     const struct store_reply *refunded_lines; /* array of line ids that a refund has taken */
     const struct store_reply
         *known_lines;       /* array: id, "1" fulfilled / "0" never ran / "?" may have: refunds */
-    const char *lines_blob; /* line_outcomes_to_json(all) of the item's last record; NULL = none */
+    const char *lines_blob; /* line_outcomes_text(all) of the item's last record; NULL = none */
     bool lines_current;     /* lines_blob is of this generation */
     const char *decision;   /* DONE, REPEAT: what ledger_record() stored; NULL = none */
 };
@@ -123,8 +123,8 @@ struct record_facts {
     const char *message_id;       /* the item's, for a record that has to be rebuilt */
     const char *start_message_id; /* what started this generation ("" = the order itself) */
     int64_t start_generation;
-    const char *lines_blob; /* line_outcomes_to_json(all) */
-    /* per line of the item, parallel to order->lines: "" = unfinished, else line_outcomes_to_json() of this
+    const char *lines_blob; /* line_outcomes_text(all) */
+    /* per line of the item, parallel to order->lines: "" = unfinished, else line_outcomes_text() of this
        one finished line: a JSON array of one row */
     const char *const *finished;
     const char *decision; /* opaque to Redis: what CLAIM_DONE and CLAIM_REPEAT return */

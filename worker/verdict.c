@@ -1,7 +1,7 @@
 /*
  * What is known of a line: its word in the event, and its form in Redis and in the x-fulfillment-lines
  * header. Decides how much of a row from outside may be believed; what becomes of lines is retry_policy's.
- * Called by the stages (merge before a run, to_json after it) and by event.c.
+ * Called by the stages (merge before a run, text after it) and by event.c.
  */
 #include "worker/verdict.h"
 
@@ -65,81 +65,90 @@ const char *line_status_text(const struct line_outcome *line, bool refund)
 
 /* ---- out ---- */
 
-/* Adds a text unless it is empty; whatever its bytes, what is stored is valid. */
-static int set_text(json_t *row, const char *key, const char *text)
+/* Appends a string literal. */
+#define PUT(text, literal) text_append((text), (literal), sizeof(literal) - 1)
+
+/* Adds `,KEY` and a text unless that is empty; whatever its bytes, what is stored is valid. `key` is written as
+ * it stands: with its comma, quotes and colon. */
+static void put_text(struct text *text, const char *key, const char *value)
 {
     char clean[LINE_MESSAGE_BYTES];
 
-    if (!text[0])
-        return 0;
-    text_utf8_copy(clean, sizeof(clean), text, strlen(text));
-    return json_object_set_new(row, key, json_string(clean));
+    if (!value[0])
+        return;
+    text_puts(text, key);
+    text_json_string(text, clean, text_utf8_copy(clean, sizeof(clean), value, strlen(value)));
 }
 
-static int set_result(json_t *row, const char *result_json)
+static void put_number(struct text *text, const char *key, int64_t number)
 {
-    json_t *result;
+    if (number == 0)
+        return;
+    text_puts(text, key);
+    text_integer(text, number);
+}
 
-    if (!result_json)
-        return 0;
-    result = json_loads(result_json, JSON_REJECT_DUPLICATES, NULL);
-    if (!json_is_object(result)) {
-        json_decref(result);
-        return 0;
-    }
-    return json_object_set_new(row, "result", result);
+/* What a module returned, if it is what it should be. Returns false when memory is out. */
+static bool put_result(struct text *text, const char *result_json)
+{
+    json_t *result = result_json ? json_loads(result_json, JSON_REJECT_DUPLICATES, NULL) : NULL;
+    bool object = json_is_object(result);
+    AUTO_FREE char *compact = object ? json_dumps(result, JSON_COMPACT) : NULL;
+
+    json_decref(result);
+    if (!object)
+        return true;
+    if (!compact)
+        return false;
+    PUT(text, ",\"result\":");
+    text_puts(text, compact);
+    return true;
 }
 
 /* What a failed or open line has beyond what a finished one keeps. */
-static int set_failure(json_t *row, const struct line_outcome *line)
+static void put_failure(struct text *text, const struct line_outcome *line)
 {
-    int failed = set_text(row, "reason", line->reason) | set_text(row, "message", line->message);
-
+    put_text(text, ",\"reason\":", line->reason);
+    put_text(text, ",\"message\":", line->message);
     if (line->reason[0])
-        failed |= json_object_set_new(row, "status", json_string(status_names[line->status]));
-    if (line->http_status != 0)
-        failed |= json_object_set_new(row, "http_status", json_integer(line->http_status));
+        put_text(text, ",\"status\":", status_names[line->status]);
+    put_number(text, ",\"http_status\":", line->http_status);
     if (line->look_first)
-        failed |= json_object_set_new(row, "look_first", json_true());
-    if (line->doubtful > 0)
-        failed |= json_object_set_new(row, "doubtful", json_integer(line->doubtful));
-    return failed;
+        PUT(text, ",\"look_first\":true");
+    put_number(text, ",\"doubtful\":", line->doubtful > 0 ? line->doubtful : 0);
 }
 
-static json_t *line_to_json(const struct line_outcome *line)
+static bool put_line(struct text *text, const struct line_outcome *line)
 {
-    json_t *row = json_object();
-    int failed;
+    bool put;
 
-    if (!row)
-        return NULL;
-    failed = json_object_set_new(row, "id", json_integer(line->id));
-    failed |= json_object_set_new(row, "state", json_string(state_names[line->state]));
-    failed |= set_text(row, "module", line->module);
-    failed |= set_result(row, line->result_json);
+    PUT(text, "{\"id\":");
+    text_integer(text, line->id);
+    put_text(text, ",\"state\":", state_names[line->state]);
+    put_text(text, ",\"module\":", line->module);
+    put = put_result(text, line->result_json);
     if (!line_finished(line))
-        failed |= set_failure(row, line);
-    if (failed) {
-        json_decref(row);
-        return NULL;
-    }
-    return row;
+        put_failure(text, line);
+    PUT(text, "}");
+    return put;
 }
 
-json_t *line_outcomes_to_json(const struct line_outcome *lines, size_t count, bool finished_only)
+char *line_outcomes_text(const struct line_outcome *lines, size_t count, bool finished_only)
 {
-    json_t *array = json_array();
+    AUTO_TEXT struct text text = TEXT_EMPTY(SIZE_MAX / 4); /* what goes in is bounded */
+    char *written = NULL;
 
-    for (size_t i = 0; array && i < count; i++) {
+    PUT(&text, "[");
+    for (size_t i = 0; i < count; i++) {
         if (finished_only && !line_finished(&lines[i]))
             continue;
-        /* Takes the row over, and refuses NULL. */
-        if (json_array_append_new(array, line_to_json(&lines[i])) != 0) {
-            json_decref(array);
+        if (text.length > 1)
+            PUT(&text, ",");
+        if (!put_line(&text, &lines[i]))
             return NULL;
-        }
     }
-    return array;
+    PUT(&text, "]");
+    return text_take(&text, &written, NULL) == OK ? written : NULL;
 }
 
 /* ---- in ---- */

@@ -51,13 +51,14 @@ bool line_finished(const struct line_outcome *line);
 const char *line_status_text(const struct line_outcome *line, bool refund);
 
 /**
- * Lines as a JSON array, for Redis (all) and for the x-fulfillment-lines header (finished ones only).
- * @return the caller's reference; NULL = out of memory
+ * Lines as a JSON array, for Redis (all) and for the x-fulfillment-lines header (finished ones only). Each row
+ * begins with its id and its state. Written straight into a text: every order passes here several times.
+ * @return malloc'd, the caller's; NULL = out of memory
  */
-json_t *line_outcomes_to_json(const struct line_outcome *lines, size_t count, bool finished_only);
+char *line_outcomes_text(const struct line_outcome *lines, size_t count, bool finished_only);
 
 /**
- * Reads what line_outcomes_to_json() wrote into the lines of the same id. Rows that are not ours or not
+ * Reads what line_outcomes_text() wrote into the lines of the same id. Rows that are not ours or not
  * sound are ignored (the header comes from outside), and a finished line is never undone. With
  * same_generation false an unfinished row opens its line anew: its failure stays as the last known word,
  * look_first stays, what counts towards giving up does not.

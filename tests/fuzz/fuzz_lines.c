@@ -28,20 +28,24 @@ static void merge(struct line_outcome *lines, const json_t *rows)
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t length)
 {
     struct line_outcome first[LINES] = {0}, second[LINES] = {0};
-    json_t *rows = NULL, *written, *again;
+    json_t *rows = NULL, *written;
+    char *text, *again;
     struct fault fault;
 
     if (jsonx_load((const char *)bytes, length, HEADER_MAX_BYTES, &rows, &fault) != OK)
         return 0;
     merge(first, rows);
-    written = line_outcomes_to_json(first, LINES, false);
+    text = line_outcomes_text(first, LINES, false);
+    must(text != NULL);
+    written = json_loads(text, JSON_REJECT_DUPLICATES, NULL);
     must(written != NULL);
     merge(second, written);
-    again = line_outcomes_to_json(second, LINES, false);
-    must(json_equal(written, again));
+    again = line_outcomes_text(second, LINES, false);
+    must(again != NULL && strcmp(text, again) == 0);
     line_outcomes_free(first, LINES);
     line_outcomes_free(second, LINES);
-    json_decref(again);
+    free(again);
+    free(text);
     json_decref(written);
     json_decref(rows);
     return 0;
