@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from oscar_fulfillment import messages, statuses
 from oscar_fulfillment.models import FulfillmentEvent, FulfillmentLine, OutboxMessage, Refund
@@ -30,11 +31,14 @@ class LineView:
 
 
 @dataclass(frozen=True)
-class HistoryView:
-    """One status event, in words."""
+class Entry:
+    """One thing that happened, in words: a status event (``kind`` event) or a message of ours."""
 
-    event: FulfillmentEvent
+    kind: str
+    at: datetime
     tone: str
+    label: str
+    remark: str
     words: list[str]
 
 
@@ -42,9 +46,9 @@ class HistoryView:
 class Panel:
     """All the panel shows; ``lines`` is empty for orders that are none of fulfilld's business."""
 
+    summary: Summary | None
     lines: list[LineView]
-    history: list[HistoryView]
-    messages: list[OutboxMessage]
+    history: list[Entry]
     refunds: list[Refund]
     can_resubmit: bool
     can_refund: bool
@@ -55,12 +59,11 @@ def of(order: Any) -> Panel:
     rows = order.lines.select_related("product", "fulfillment", "fulfillment_refund")
     lines = [line for line in rows if messages.is_fulfilled_here(line)]
     titles = {line.pk: line.title for line in lines}
-    events = FulfillmentEvent.objects.filter(order=order).select_related("refund")
     open_lines = [line for line in lines if getattr(line, "fulfillment_refund", None) is None]
     return Panel(
+        summary=summaries([order]).get(order.pk),
         lines=[_line(line) for line in lines],
-        history=[_history(event, titles) for event in events.order_by("-sequence", "-id")],
-        messages=list(OutboxMessage.objects.filter(order=order).order_by("-id")),
+        history=_history(order, titles),
         refunds=list(Refund.objects.filter(order=order).prefetch_related("lines__line")),
         can_resubmit=any(line.status not in statuses.LINE_FINISHED for line in open_lines),
         can_refund=bool(open_lines),
@@ -110,9 +113,31 @@ HISTORY_TONES = {
     "ignored": "secondary",
     "invalid": "danger",
 }
+MESSAGE_LABELS = {
+    "fulfill": gettext_lazy("Published to the worker"),
+    "resubmit": gettext_lazy("Resubmission published to the worker"),
+    "refund": gettext_lazy("Refund published to the worker"),
+}
+HISTORY_LABELS = {
+    "complete": gettext_lazy("Complete"),
+    "retrying": gettext_lazy("Failed, will be retried"),
+    "dead": gettext_lazy("Failed for good"),
+    "requeued": gettext_lazy("Started again by a person"),
+    "ignored": gettext_lazy("Asked again, nothing to do"),
+    "invalid": gettext_lazy("The message could not be read"),
+}
 
 
-def _history(event: FulfillmentEvent, titles: dict[int, str]) -> HistoryView:
+def _history(order: Any, titles: dict[int, str]) -> list[Entry]:
+    """All that happened to an order, the latest first."""
+    events = FulfillmentEvent.objects.filter(order=order).select_related("refund")
+    entries = [_event_entry(event, titles) for event in events.order_by("-sequence", "-id")]
+    entries += [_message_entry(row) for row in OutboxMessage.objects.filter(order=order)]
+    # Stable: events of one moment stay in the order of their sequences.
+    return sorted(entries, key=lambda entry: entry.at, reverse=True)
+
+
+def _event_entry(event: FulfillmentEvent, titles: dict[int, str]) -> Entry:
     words = []
     for line in event.lines:
         reason = line.get("reason") or {}
@@ -124,18 +149,84 @@ def _history(event: FulfillmentEvent, titles: dict[int, str]) -> HistoryView:
         )
         title = titles.get(line.get("id"), f"#{line.get('id')}")
         words.append(f"{title}: {line.get('status') or '?'}" + (f" — {text}" if text else ""))
-    return HistoryView(event, HISTORY_TONES.get(event.outcome, "secondary"), words)
+    remarks = [_("attempt %(attempt)d of round %(round)d")]
+    if event.refund:
+        remarks.append(_("refund %(refund)s"))
+    if event.stale:
+        remarks.append(_("arrived late"))
+    about = {
+        "attempt": event.attempt,
+        "round": event.generation,
+        "refund": event.refund.number if event.refund else "",
+    }
+    return Entry(
+        "event",
+        event.happened_at,
+        HISTORY_TONES.get(event.outcome, "secondary"),
+        str(HISTORY_LABELS.get(event.outcome, event.outcome)),
+        ", ".join(remarks) % about,
+        words,
+    )
 
 
-def summaries(orders: Iterable[Any]) -> dict[int, tuple[str, str]]:
-    """Order id → tone and words for a list of orders: the worst line speaks for its order."""
-    worst: dict[int, tuple[int, str, str]] = {}
-    severity = {"danger": 3, "warning": 2, "info": 1}
-    rows = FulfillmentLine.objects.filter(order__in=list(orders)).select_related("line")
-    for row in rows:
+def _message_entry(message: OutboxMessage) -> Entry:
+    label = MESSAGE_LABELS.get(message.action, message.action)
+    if message.sent_at:
+        return Entry("message", message.sent_at, "secondary", str(label), "", [])
+    words = [message.last_error] if message.last_error else []
+    return Entry(
+        "message", message.created_at, "info", str(label), _("not published yet"), words
+    )
+
+
+@dataclass(frozen=True)
+class Summary:
+    """Where one order stands, for a row of a list; ``tone`` is a Bootstrap colour."""
+
+    tone: str
+    state: str
+    reason: str
+    attempts: int
+    next_attempt_at: datetime | None
+
+
+_SEVERITY = {"danger": 4, "warning": 3, "info": 2, "success": 1, "secondary": 0}
+
+
+def summaries(orders: Iterable[Any]) -> dict[int, Summary]:
+    """Order id → where it stands: the worst line speaks for its order."""
+    ids = [order.pk for order in orders]
+    unsent = set(
+        OutboxMessage.objects.filter(order__in=ids, sent_at__isnull=True).values_list(
+            "order_id", flat=True
+        )
+    )
+    found: dict[int, Summary] = {}
+    rows = FulfillmentLine.objects.filter(order__in=ids).select_related("line")
+    for row in rows.order_by("line_id"):
         tone = _tone(row.line.status, row.final)
-        rank = severity.get(tone, 0)
-        if rank > worst.get(row.order_id, (-1, "", ""))[0]:
-            words = in_words(row.reason_code) if rank >= 2 else row.line.status
-            worst[row.order_id] = (rank, tone, words or row.line.status)
-    return {order_id: (tone, words) for order_id, (_rank, tone, words) in worst.items()}
+        known = found.get(row.order_id)
+        if known is None or _SEVERITY[tone] > _SEVERITY[known.tone]:
+            found[row.order_id] = _summary(row, tone, row.order_id in unsent)
+    return found
+
+
+def _summary(row: FulfillmentLine, tone: str, unsent: bool) -> Summary:
+    return Summary(
+        tone=tone,
+        state=_state(row.line.status, row.final, unsent),
+        reason=in_words(row.reason_code, row.reason_message, row.http_status)
+        if tone in ("danger", "warning")
+        else "",
+        attempts=row.attempts,
+        next_attempt_at=row.next_attempt_at if tone == "warning" else None,
+    )
+
+
+def _state(status: str, final: bool, unsent: bool) -> str:
+    """The state of the overview's tiles, as words for one order."""
+    if status in statuses.LINE_FINISHED:
+        return _("Complete") if status == statuses.COMPLETE else _("Refunded")
+    if status in statuses.LINE_ERRORS:
+        return _("Failed for good") if final else _("Waiting for a retry")
+    return _("Not published yet") if unsent else _("Waiting for the worker")

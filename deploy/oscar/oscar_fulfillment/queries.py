@@ -10,6 +10,7 @@ from django.db.models import Count, Exists, Min, OuterRef, Q, QuerySet
 from django.db.models.functions import TruncDay, TruncHour
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import ngettext
 from oscar.core.loading import get_model
 
 from oscar_fulfillment import statuses
@@ -29,6 +30,8 @@ STATES = [
     (RETRYING, _("Waiting for a retry")),
     (DEAD, _("Failed for good")),
 ]
+# Bootstrap's names for the colours of the pages.
+TONES = {UNSENT: "secondary", WAITING: "info", RETRYING: "warning", DEAD: "danger"}
 
 
 def _lines(state: str) -> QuerySet[FulfillmentLine]:
@@ -61,6 +64,7 @@ class StateCount:
 
     state: str
     label: Any
+    tone: str
     orders: int
     oldest: datetime | None
 
@@ -71,7 +75,7 @@ def counts() -> list[StateCount]:
     found = []
     for state, label in STATES:
         row = orders.filter(in_state(state)).aggregate(n=Count("pk"), oldest=Min("date_placed"))
-        found.append(StateCount(state, label, row["n"], row["oldest"]))
+        found.append(StateCount(state, label, TONES[state], row["n"], row["oldest"]))
     return found
 
 
@@ -89,13 +93,71 @@ def by_reason() -> list[dict[str, Any]]:
         )
         .order_by("-total", "reason_code")
     )
+    most = max((row["retrying"] + row["dead"] for row in rows), default=1)
     return [
         {
             **row,
+            "retrying_percent": row["retrying"] * 100 // most,
+            "dead_percent": row["dead"] * 100 // most,
             "words": REASONS.get(row["reason_code"], row["reason_code"] or _("No reason known")),
         }
         for row in rows
     ]
+
+
+@dataclass(frozen=True)
+class Pace:
+    """How fast the orders of the last day were completed, placement to completion."""
+
+    completed: int
+    half_words: str
+    most_words: str
+
+
+def pace(hours: int = 24, sample: int = 2000) -> Pace:
+    """Completions of the last hours; the times are those of the last ``sample`` of them."""
+    rows = FulfillmentEvent.objects.filter(
+        outcome="complete",
+        stale=False,
+        refund__isnull=True,
+        happened_at__gte=timezone.now() - timedelta(hours=hours),
+    )
+    took = sorted(
+        max(happened - placed, timedelta(0))
+        for happened, placed in rows.order_by("-happened_at").values_list(
+            "happened_at", "order__date_placed"
+        )[:sample]
+    )
+    if not took:
+        return Pace(0, "", "")
+    return Pace(
+        rows.count(), _in_words(took[len(took) // 2]), _in_words(took[len(took) * 95 // 100])
+    )
+
+
+def _in_words(time: timedelta) -> str:
+    """A span with the precision that matters: seconds below two minutes, and so on."""
+    seconds = max(1, round(time.total_seconds()))
+    for size, one, many in (
+        (86400, "%d day", "%d days"),
+        (3600, "%d hour", "%d hours"),
+        (60, "%d minute", "%d minutes"),
+    ):
+        if seconds >= 2 * size:
+            count = round(seconds / size)
+            return ngettext(one, many, count) % count
+    return ngettext("%d second", "%d seconds", seconds) % seconds
+
+
+def oldest(limit: int = 8) -> list[Any]:
+    """The unfinished orders that have waited longest, oldest first."""
+    unfinished = FulfillmentLine.objects.filter(
+        order=OuterRef("pk"),
+        line__fulfillment_refund__isnull=True,
+        line__status__in=(statuses.OPEN, *statuses.LINE_ERRORS),
+    )
+    orders = get_model("order", "Order").objects.filter(Exists(unfinished))
+    return list(orders.select_related("user").order_by("date_placed")[:limit])
 
 
 def trouble() -> dict[str, int]:

@@ -15,6 +15,7 @@ needed = [
     "schemas/status-1.schema.json",
     "templates/oscar_fulfillment/dashboard/overview.html",
     "templates/oscar_fulfillment/dashboard/partials/panel.html",
+    "static/oscar_fulfillment/dashboard.css",
     "management/commands/fulfillment_relay.py",
     "order/migrations/__init__.py",
 ]

@@ -175,6 +175,27 @@ def statuses_of(order):
 
 
 @pytest.fixture(scope="session")
+def chromium(tmp_path_factory):
+    """One browser for the session; tests are skipped where there is none."""
+    from tests import browser
+
+    if not browser.is_installed():
+        pytest.skip("Chromium and its driver are not installed")
+    driver = browser.start(tmp_path_factory.mktemp("chromium"))
+    yield driver
+    driver.quit()
+
+
+@pytest.fixture
+def browser(chromium, live_server):
+    """The browser on the shop's pages, logged in as nobody."""
+    from tests.browser import Browser
+
+    chromium.delete_all_cookies()
+    return Browser(chromium, live_server.url)
+
+
+@pytest.fixture(scope="session")
 def rabbitmq(tmp_path_factory):
     """A private RabbitMQ node for the session; tests are skipped where there is no RabbitMQ."""
     if not Path("/usr/lib/rabbitmq/bin/rabbitmq-server").exists():

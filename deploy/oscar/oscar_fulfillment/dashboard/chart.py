@@ -42,6 +42,7 @@ class Chart:
     width: int
     height: int
     left: int
+    middle: int
     rects: list[Rect]
     marks: list[Label]
     grid: list[Label]
@@ -67,7 +68,7 @@ def draw(buckets: list[Bucket]) -> Chart:
         Label(LEFT - 6, round(TOP + plot * (1 - part), 1), str(round(top * part)))
         for part in (0, 0.5, 1)
     ]
-    return Chart(WIDTH, HEIGHT, LEFT, rects, marks, grid, highest == 0)
+    return Chart(WIDTH, HEIGHT, LEFT, (WIDTH + LEFT) // 2, rects, marks, grid, highest == 0)
 
 
 def _bar(bucket: Bucket, x: float, width: float, scale: float, label: str) -> list[Rect]:

@@ -71,7 +71,15 @@ class FulfillmentListMixin(_Mixed):
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         context: dict[str, Any] = super().get_context_data(**kwargs)
         context["may_resubmit"] = self.request.user.has_perm(RESUBMIT)
-        context["fulfillment_notes"] = panel.summaries(context["orders"])
+        notes = panel.summaries(context["orders"])
+        for order in context["orders"]:
+            order.fulfillment_summary = notes.get(order.pk)
+        context["fulfillment_counts"] = queries.counts()
+        # What the filter bar has no field for must survive its use.
+        shown = {"fulfillment_state", "fulfillment_reason", "date_from", "date_to", "page"}
+        context["other_filters"] = [
+            (key, value) for key, value in self.request.GET.items() if key not in shown and value
+        ]
         return context
 
     def resubmit_fulfillment(self, request: HttpRequest, orders: Any) -> None:
