@@ -29,7 +29,7 @@ static void fulfill_product(const struct fulfill_host *host, struct fulfill_call
     if (does(host, call, "crash"))
         raise(SIGSEGV);
     while (does(host, call, "hang"))
-        sleep(1000);
+        pause();
     host->finish(call, &done);
 }
 
