@@ -11,6 +11,22 @@
 #include <stdio.h>
 #include <string.h>
 
+enum { TRACEPARENT_MAX_BYTES = 255 };
+
+/* It goes into a request line by line: whatever could break one is no trace context, and not worth an order. */
+static const char *usable_traceparent(const char *text)
+{
+    size_t length = text ? strlen(text) : 0;
+
+    if (length == 0 || length > TRACEPARENT_MAX_BYTES)
+        return NULL;
+    for (const char *at = text; *at != '\0'; at++) {
+        if (*at <= ' ' || *at > '~')
+            return NULL;
+    }
+    return text;
+}
+
 struct job *job_new(struct worker *worker, struct delivery delivery, struct message *take_message, bool solo)
 {
     struct job *job = calloc(1, sizeof(*job));
@@ -23,7 +39,7 @@ struct job *job_new(struct worker *worker, struct delivery delivery, struct mess
     *take_message = (struct message){0};
     job->solo = solo;
     job->arrived_ms = loop_now_ms(worker->loop);
-    job->traceparent = headers_str(job->message.headers, "traceparent");
+    job->traceparent = usable_traceparent(headers_str(job->message.headers, "traceparent"));
     return job;
 }
 
