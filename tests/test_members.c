@@ -89,6 +89,7 @@ static void test_jansson_agrees_on_odd_texts(void **state)
     for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++)
         expect_agreement(texts[i], strlen(texts[i]));
     expect_agreement("{}\0", 3);
+    expect_agreement("2\0", 2);
     expect_agreement("\"a\0\"", 4);
 }
 
