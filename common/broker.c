@@ -352,6 +352,14 @@ void broker_close(struct broker *broker)
     loop_task_start(&broker->tell_task);
 }
 
+void broker_renew(struct broker *broker, enum broker_link link, const char *why)
+{
+    const struct fault fault = fault_make(ERR_NETWORK, "%s", why);
+
+    if (!broker->closing && broker_up(broker, link))
+        broker_wire_fail(broker->links[link].wire, &fault);
+}
+
 bool broker_up(const struct broker *broker, enum broker_link link)
 {
     return broker_link_ready(&broker->links[link]);

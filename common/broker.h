@@ -65,6 +65,11 @@ struct broker *broker_open(struct loop *loop, const struct broker_options *optio
  * frees itself and its consumers. Of the events only the `done`s follow, on the loop. NULL is fine.
  */
 void broker_close(struct broker *broker);
+/**
+ * Gives up a connection that is up, with `why` as its fault, and makes a new one. For what only a new one heals:
+ * RabbitMQ 3.10 goes on refusing a channel's messages to a queue whose max-length was lifted.
+ */
+void broker_renew(struct broker *broker, enum broker_link link, const char *why);
 bool broker_up(const struct broker *broker, enum broker_link link);
 bool broker_blocked(const struct broker *broker);
 /** Major version the server named ("3.10.8" → 3), 0 while unknown. */

@@ -18,6 +18,8 @@
 enum {
     STEADY_MS = 1000, /* a link that has been up for so long is told of */
     OVER_MS = 3000,   /* refusals are over when none was seen for so long */
+    RENEW_AFTER_MS = 4000,
+    RENEW_EVERY_MS = 15000,
     TOPOLOGY_AGAIN_MS = 3000,
     UNSUBSCRIBED_MS = 1500 /* subscribing takes milliseconds: longer, and something is missing */
 };
@@ -70,13 +72,15 @@ static void set_link(struct worker *worker, size_t which, bool up, const struct 
 {
     struct link_told *told = &worker->links.told[which];
 
-    if (told->up && !up && !worker->draining)
+    if (told->up && !up && !worker->draining && !told->renewing)
         metrics_add(METRIC_link_losses_total, which, 1);
     told->up = up;
     told->since_ms = loop_now_ms(worker->loop);
     metrics_set(METRIC_link_up, which, up);
-    if (!up)
+    if (!up && !told->renewing)
         tell_down(worker, which, fault);
+    if (up)
+        told->renewing = false;
 }
 
 /* ---- the exchanges and queues ---- */
@@ -206,6 +210,20 @@ static void tell_refusal(struct worker *worker, enum side side, const struct job
             LOG_STR("look", "fulfilld check: is a queue full (max-length), missing, or without a leader?"));
 }
 
+/* RabbitMQ may go on refusing one channel after the reason is gone (see broker_renew()). */
+static void renew_refused(struct worker *worker)
+{
+    struct link_refusals *refusals = &worker->links.refusals[SIDE_BROKER];
+    int64_t now_ms = loop_now_ms(worker->loop);
+
+    if (!refusals->now || now_ms - refusals->since_ms < RENEW_AFTER_MS ||
+        (refusals->renewed_ms && now_ms - refusals->renewed_ms < RENEW_EVERY_MS))
+        return;
+    refusals->renewed_ms = now_ms;
+    worker->links.told[METRIC_link_up_publishing].renewing = true;
+    broker_renew(worker->broker, BROKER_PUBLISHING, "a new connection because messages are refused");
+}
+
 static void watch_refusals(struct worker *worker)
 {
     int64_t now_ms = loop_now_ms(worker->loop);
@@ -227,11 +245,14 @@ static void watch_refusals(struct worker *worker)
         struct link_refusals *refusals = &worker->links.refusals[side];
 
         refusals->now = seen[side];
-        if (seen[side])
+        if (seen[side]) {
             refusals->last_ms = now_ms;
+            refusals->since_ms = refusals->since_ms ? refusals->since_ms : now_ms;
+        }
         metrics_set(METRIC_refusing, side, seen[side]);
         if (refusals->told && now_ms - refusals->last_ms >= OVER_MS) {
             refusals->told = false;
+            refusals->since_ms = 0;
             log_info(side == SIDE_STORE ? "redis.serves" : "broker.takes", "what was refused is done now");
         }
     }
@@ -304,6 +325,7 @@ void worker_links_tick(struct worker *worker)
     for (size_t which = 0; which < ARRAY_LEN(links); which++)
         tell_up(worker, which);
     watch_refusals(worker);
+    renew_refused(worker);
     watch_subscription(worker);
 }
 

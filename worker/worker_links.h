@@ -13,6 +13,7 @@ struct worker;
 
 /* A link as the log knows it. */
 struct link_told {
+    bool renewing; /* given up by ourselves: no loss */
     bool up, told_up;
     bool told_down;
     int64_t since_ms; /* monotonic: of the last change */
@@ -23,7 +24,9 @@ struct link_told {
 struct link_refusals {
     bool now; /* at least one job waits because of it */
     bool told;
-    int64_t last_ms; /* monotonic: when one last did */
+    int64_t since_ms;   /* monotonic: of the first; 0 = none */
+    int64_t last_ms;    /* when one last did */
+    int64_t renewed_ms; /* when the connection was last made anew for it */
 };
 
 struct worker_links {

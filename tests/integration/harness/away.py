@@ -15,13 +15,13 @@ from .wait import wait_until
 class Watch:
     """Orders sent through one fulfilld around a fault, and what became of them.
 
-    `stack` is anything with daemon, lms and client.
+    The log is looked at from here on, or `since_start` of the program.
     """
 
-    def __init__(self, daemon, lms, client):
+    def __init__(self, daemon, lms=None, client=None, since_start=False):
         self.daemon, self.lms, self.client = daemon, lms, client
         self.orders = []
-        self._log_from = len(daemon.log())
+        self._log_from = 0 if since_start else len(daemon.log())
 
     # orders
 
@@ -117,7 +117,8 @@ class BrokerRig:
         self.directory = directory
         uri = self.proxy.uri_of(self.broker.uri).replace("guest:guest", f"{self.USER}:{self.USER}")
         self.daemon = Daemon(directory / "daemon", self.broker, redis, self.lms, self.PREFIX, {
-            "amqp": {"uris": uri, "heartbeat": "2s"}, **(config or {})}).start()
+            "amqp": {"uris": uri, "heartbeat": "2s"}, **(config or {})})
+        self.daemon.configure({"lms": {"timeout": "15s"}}).start()
 
     def watch(self):
         self.daemon.wait_ready()
