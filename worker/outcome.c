@@ -103,10 +103,12 @@ const struct outcome_row *outcome_find(const char *module, enum fulfill_operatio
 void outcome_fill(const struct outcome_row *row, const struct fulfill_answer *answer,
                   char words[OUTCOME_WORDS_BYTES], struct fulfill_result *ret_result)
 {
+    bool done = row->decision == FULFILL_DONE; /* what went well needs no words */
+
     words[0] = '\0';
-    if (answer && has_status(answer->transport))
+    if (!done && answer && has_status(answer->transport))
         outcome_words(answer, words);
-    if (words[0] == '\0')
+    if (!done && words[0] == '\0')
         text_utf8_copy(words, OUTCOME_WORDS_BYTES, row->when, strlen(row->when));
     *ret_result = (struct fulfill_result){
         .size = sizeof(*ret_result),
@@ -114,7 +116,7 @@ void outcome_fill(const struct outcome_row *row, const struct fulfill_answer *an
         .status = row->status,
         .health = row->health,
         .reason = row->reason[0] != '\0' ? row->reason : NULL,
-        .message = row->decision == FULFILL_DONE ? NULL : words,
+        .message = done ? NULL : words,
         .http_status = answer && has_status(answer->transport) ? answer->status : 0,
         .retry_after_s = answer ? answer->retry_after_s : -1,
         .look_first = (int)row->look,
