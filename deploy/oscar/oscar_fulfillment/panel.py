@@ -174,9 +174,7 @@ def _message_entry(message: OutboxMessage) -> Entry:
     if message.sent_at:
         return Entry("message", message.sent_at, "secondary", str(label), "", [])
     words = [message.last_error] if message.last_error else []
-    return Entry(
-        "message", message.created_at, "info", str(label), _("not published yet"), words
-    )
+    return Entry("message", message.created_at, "info", str(label), _("not published yet"), words)
 
 
 @dataclass(frozen=True)

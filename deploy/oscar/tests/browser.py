@@ -1,4 +1,4 @@
-"""Headless Chromium for tests: one for the session, with a profile of its own; pictures for the docs."""
+"""Headless Chromium for tests, with a profile of its own; and pictures for the docs."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from selenium.webdriver.support.select import Select
 from selenium.webdriver.support.wait import WebDriverWait
 
 IMAGES = Path(__file__).resolve().parents[3] / "docs" / "images"
-DEADLINE_SECONDS = 20
+DEADLINE_SECONDS = 60
 FLAGS = (
     "--headless",
     "--no-sandbox",
@@ -58,9 +58,9 @@ class Browser:
         try:
             return WebDriverWait(self.driver, DEADLINE_SECONDS, 0.05).until(condition)
         except TimeoutException:
-            page = self.driver.find_element(By.CSS_SELECTOR, ".container-fluid.page, body").text[-1500:]; self.driver.save_screenshot("/tmp/oscar-dev/fail.png"); open("/tmp/oscar-dev/fail.html","w").write(self.driver.page_source)
+            page = self.driver.find_element(By.CSS_SELECTOR, "body").text
             raise AssertionError(
-                f"waited in vain for {what} on {self.driver.current_url}:\n{page}"
+                f"waited in vain for {what} on {self.driver.current_url}:\n{page[-2000:]}"
             ) from None
 
     def open(self, path):
@@ -113,21 +113,26 @@ class Browser:
         self.type("#id_login-password", password)
         self.follow("button[name=login_submit]")
 
-    def picture(self, name, css="body"):
-        """The element as docs/images/NAME.png; only when OSCAR_SCREENSHOTS asks for it."""
+    def picture(self, name, css="body", height=None):
+        """The element as docs/images/NAME.png; its upper part, when ``height`` is given.
+
+        Only when the environment's OSCAR_SCREENSHOTS asks for it.
+        """
         if not os.environ.get("OSCAR_SCREENSHOTS"):
             return
         from PIL import Image
 
         box = self.driver.execute_script(
-            "window.scrollTo(0, 0); const r = document.querySelector(arguments[0]).getBoundingClientRect();"
+            "window.scrollTo(0, 0);"
+            "const r = document.querySelector(arguments[0]).getBoundingClientRect();"
             "return {x: r.x, y: r.y, width: r.width, height: r.height, scale: 1}",
             css,
         )
+        box["height"] = min(box["height"], height or box["height"])
         shot = self.driver.execute_cdp_cmd(
             "Page.captureScreenshot", {"clip": box, "captureBeyondViewport": True}
         )
         image = Image.open(io.BytesIO(base64.b64decode(shot["data"]))).convert("RGB")
         IMAGES.mkdir(exist_ok=True)
         # Few colours make a page a third as large, and nobody sees it.
-        image.quantize(96).save(IMAGES / f"{name}.png", optimize=True)
+        image.quantize(256).save(IMAGES / f"{name}.png", optimize=True)

@@ -53,7 +53,7 @@ def place(shop, product, at, number):
 
 @pytest.fixture
 def day(shop):
-    """A day of a shop, with an hour in which the LMS was away and four orders that show it still."""
+    """A day of a shop with an hour without its LMS, and four orders that are not complete."""
     products = [
         shop.product("DEMOX-VERIFIED"),
         shop.product("DATAX-PRO", price="199.00"),
@@ -126,7 +126,7 @@ def test_a_double_click_resubmits_once(day, staff):
 
 def test_the_failed_orders_of_a_filtered_list_are_resubmitted_at_once(day, staff):
     staff.open("/dashboard/orders/")
-    staff.picture("oscar-orders", ".container-fluid")
+    staff.picture("oscar-orders", ".container-fluid", height=900)
     staff.follow("#fulfillment-filters a[data-state=dead]")
     shown = [row.get_attribute("data-order") for row in staff.all("tr[data-order]")]
     assert shown == [day["unknown"].number, day["ghost"].number]
@@ -139,7 +139,7 @@ def test_the_failed_orders_of_a_filtered_list_are_resubmitted_at_once(day, staff
     rows = [row.get_attribute("data-order") for row in staff.all("tr[data-order]")]
     assert set(rows) <= {day["unknown"].number}, "the state, the reason and the date hold together"
     staff.open("/dashboard/orders/?fulfillment_state=dead")
-    staff.click("#fulfillment-select-all")
+    staff.click(".order_table thead input[type=checkbox]")
     staff.follow("button[value=resubmit_fulfillment]")
     staff.sees("2 orders were resubmitted.")
     for name in ("ghost", "unknown"):
@@ -151,7 +151,7 @@ def test_a_line_is_refunded_from_the_order_page(day, shop, staff):
     order = get_model("order", "Order").objects.get(number="EDX-100000")
     staff.open(f"/dashboard/orders/{order.number}/")
     staff.follow("#fulfillment header a")
-    staff.click("input[name=lines]")
+    assert staff.find("input[name=lines]").is_selected(), "the only line is meant"
     staff.type("#id_comment", "Changed her mind")
     staff.picture("oscar-refund", ".container-fluid")
     staff.follow("form button.btn-danger")

@@ -135,7 +135,7 @@ AUTHENTICATION_BACKENDS = [
     "oscar.apps.customer.auth_backends.EmailBackend",
     "django.contrib.auth.backends.ModelBackend",
 ]
-# Oscar's catalogue pages list what the search index holds, so the simple engine would show an empty shop.
+# The catalogue's pages list what the search index holds: the simple engine would show none.
 HAYSTACK_CONNECTIONS = {
     "default": {
         "ENGINE": "haystack.backends.whoosh_backend.WhooshEngine",
