@@ -13,7 +13,8 @@
 
 enum { TRACEPARENT_MAX_BYTES = 255 };
 
-/* It goes into a request line by line: whatever could break one is no trace context, and not worth an order. */
+/* It goes into a request line by line: whatever could break one is no trace context, and not worth an order.
+ */
 static const char *usable_traceparent(const char *text)
 {
     size_t length = text ? strlen(text) : 0;
