@@ -50,7 +50,8 @@ enum broker_link { BROKER_CONSUMING, BROKER_PUBLISHING };
 
 /* What an owner of a broker hears. All run on the loop, never inside a broker_ call. */
 struct broker_events {
-    /* A link is ready (after set-up) or lost (why; once per outage). Lost: all its deliveries are void. */
+    /* A link is ready (after set-up) or lost (why; once per outage, and once more when
+     * it turns out that the broker refuses us). Lost: all its deliveries are void. */
     void (*on_link)(void *context, enum broker_link link, bool up, const struct fault *fault);
     /* connection.blocked / unblocked on the publishing link: take no new work while blocked. */
     void (*on_blocked)(void *context, bool blocked, const char *reason);
@@ -66,8 +67,8 @@ struct broker *broker_open(struct loop *loop, const struct broker_options *optio
  */
 void broker_close(struct broker *broker);
 /**
- * Gives up a connection that is up, with `why` as its fault, and makes a new one. For what only a new one heals:
- * RabbitMQ 3.10 goes on refusing a channel's messages to a queue whose max-length was lifted.
+ * Gives up a connection that is up, with `why` as its fault, and makes a new one. For what only a new one
+ * heals: RabbitMQ 3.10 goes on refusing a channel's messages to a queue whose max-length was lifted.
  */
 void broker_renew(struct broker *broker, enum broker_link link, const char *why);
 bool broker_up(const struct broker *broker, enum broker_link link);

@@ -191,6 +191,7 @@ static void become_ready(struct broker_wire *wire)
     broker_wire_enter(wire, WIRE_READY);
     wire->epoch++;
     wire->outage_told = false;
+    wire->refusal_told = false;
     wire->ready_since_ms = loop_now_ms(wire->loop);
     wire->silence_suspected = false;
     wire->uris_left = wire->options.uri_count;

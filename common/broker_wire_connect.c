@@ -153,9 +153,13 @@ static void tell_outage(struct broker_wire *wire, const struct fault *fault)
 {
     struct fault told;
 
-    if (wire->outage_told)
+    /* An outage may begin with a mere close; that a person has to mend something shows later. */
+    const bool refusal = fault->code == ERR_CONFIG;
+
+    if (wire->outage_told && (!refusal || wire->refusal_told))
         return;
     wire->outage_told = true;
+    wire->refusal_told = wire->refusal_told || refusal;
     told = fault_make(fault->code, "%s:%s: %s", broker_wire_uri(wire)->host, broker_wire_uri(wire)->port,
                       fault->detail);
     wire->events.on_down(wire->context, &told);

@@ -38,6 +38,7 @@ struct broker_wire {
     struct loop_timer state_timer; /* the state's deadline, or the end of the backoff */
     struct fault failed;           /* code OK = not failed; else broker_wire_drop() at the turn's end */
     bool outage_told;              /* on_down has run since the last on_up */
+    bool refusal_told;             /* and has said that the broker does not want us */
     int64_t backoff_ms;
     int64_t ready_since_ms;
 

@@ -56,6 +56,7 @@ struct store {
     struct loop_task task;   /* tells ended operations; frees a closed store */
     unsigned failed_tries;   /* since an operation last succeeded */
     bool outage_told;
+    bool refusal_told;     /* of this outage: Redis is there and does not want us */
     int64_t last_bytes_ms; /* when anything was last received */
 
     struct op_list waiting; /* sent, in order */
@@ -196,8 +197,10 @@ static void lose(struct store *store, const struct fault *fault)
     store->phase = PHASE_WAITING;
     store->failed_tries++;
     loop_timer_start(&store->timer, backoff_ms(store));
-    if (!store->outage_told) {
+    bool refusal = fault->code == ERR_UNAVAILABLE;
+    if (!store->outage_told || (refusal && !store->refusal_told)) {
         store->outage_told = true;
+        store->refusal_told = store->refusal_told || refusal;
         store->on_state(store->context, false, fault);
     }
 }
@@ -352,6 +355,7 @@ static void take_greeting(struct store *store, const struct store_reply *reply)
     store->phase = PHASE_UP;
     arm_deadline(store);
     store->outage_told = false;
+    store->refusal_told = false;
     store->on_state(store->context, true, NULL);
 }
 

@@ -27,7 +27,8 @@ struct store_options {
     size_t script_count;
 };
 
-/* Called when the link goes up (fault NULL) or down (why; once per outage, not per try). */
+/* Called when the link goes up (fault NULL) or down (why; once per outage, not per try,
+ * and once more when it turns out that Redis is there and refuses us). */
 typedef void store_state_fn(void *context, bool up, const struct fault *fault);
 
 /** Starts connecting. NULL with ret_fault (ERR_CONFIG for a bad URI: says what is wrong and allowed). */
