@@ -79,7 +79,7 @@ def test_it_fulfils_a_day_of_orders_and_leaves_nothing(quickstart):
     rows = {reason: int(count) for reason, count in table}
     assert sum(rows.values()) == 200
     assert set(rows) == {"-", "course_unavailable", "mode_unavailable", "user_unknown"}
-    assert re.search(r"orders in 200/200 \| complete \d+ \| waiting for a retry 0 \| dead \d+", text)
+    assert re.search(r"orders in 200/200 \| complete \d+ \| to retry 0 \| dead \d+", text)
     assert "orders/s" in text and "p50" in text and "repeated: 0" in text
     assert "dead list --config" in text and "fulfilld order SHOP-" in text and "rabbitmqadmin" in text
     assert_nothing_is_left(quickstart.folder)
@@ -133,12 +133,12 @@ def test_wrong_arguments_are_refused(quickstart, arguments):
 
 @pytest.fixture
 def bare_machine(tmp_path):
-    """A PATH on which no package is installed, we are not root, and apt-get cannot reach anything."""
+    """A PATH on which no package is installed, we are not root, and there is an apt-get."""
     commands = tmp_path / "bin"
     commands.mkdir()
-    for name in ("bash", "dirname", "awk", "mktemp", "rm", "tail", "env", "cat"):
+    for name in ("bash", "dirname", "awk", "mktemp", "rm", "env", "cat", "sleep"):
         (commands / name).symlink_to(f"/usr/bin/{name}")
-    for name, text in {"id": "echo 1000", "dpkg-query": "exit 1"}.items():
+    for name, text in {"id": "echo 1000", "dpkg-query": "exit 1", "apt-get": "exit 1"}.items():
         script(commands / name, text)
     return commands
 
@@ -148,24 +148,69 @@ def script(path, text):
     path.chmod(0o755)
 
 
-def install(commands):
-    done = subprocess.run([DEPLOY / "install-packages", "servers"], stdin=subprocess.DEVNULL, capture_output=True,
+def sudo(commands, apt):
+    """A sudo that runs nothing: apt is the shell's `case` patterns of what apt-get does."""
+    script(commands / "sudo", f'case "$*" in {apt} *) cat ;; esac')
+
+
+def install(commands, group="servers"):
+    done = subprocess.run([DEPLOY / "install-packages", group], stdin=subprocess.DEVNULL, capture_output=True,
                           text=True, timeout=60, env={"PATH": str(commands)})
-    return done.returncode, done.stderr
+    return done.returncode, done.stdout, done.stderr
 
 
-def test_without_sudo_it_says_what_root_must_install(bare_machine):
-    status, text = install(bare_machine)
+def test_without_sudo_it_says_what_root_must_run(bare_machine):
+    status, _, errors = install(bare_machine)
     assert status == 1
-    assert "there is no sudo" in text and "apt-get install" in text and "redis-server" in text
+    assert errors == ("installing packages needs root, and there is no sudo: as root, run "
+                      f"{DEPLOY}/install-packages servers, then start this again\n")
+
+
+def test_a_refusing_sudo_says_the_same(bare_machine):
+    script(bare_machine / "sudo", 'echo "you are not in the sudoers file" >&2; exit 1')
+    status, _, errors = install(bare_machine)
+    assert status == 1
+    assert "sudo refused: as root, run " in errors and errors.count("\n") == 2
+
+
+UNREACHED = "echo \"E: Failed to fetch http://deb.debian.org/x  Temporary failure resolving 'deb.debian.org'\"; exit 100"
 
 
 def test_without_network_it_names_the_mirror(bare_machine):
-    script(bare_machine / "sudo",
-           'case "$*" in *apt-get*) echo "Could not resolve deb.debian.org"; exit 100 ;; esac\ncat')
-    status, text = install(bare_machine)
+    sudo(bare_machine, f'*apt-get*) {UNREACHED} ;;')
+    status, _, errors = install(bare_machine)
     assert status == 1
-    assert text.startswith("the package mirror cannot be reached") and "deb.debian.org" in text
+    assert errors.strip().startswith("the package mirror cannot be reached (Failed to fetch http://deb.debian.org/x")
+    assert errors.strip().count("\n") == 0
+
+
+def test_a_foreign_source_that_is_away_does_not_matter(bare_machine):
+    sudo(bare_machine, f'*apt-get*update*) {UNREACHED} ;; *apt-get*) exit 0 ;;')
+    status, output, errors = install(bare_machine)
+    assert (status, errors) == (0, "")
+    assert output.startswith("Debian packages to install: rabbitmq-server ")
+
+
+def test_it_waits_while_another_apt_reads_the_lists(bare_machine, tmp_path):
+    busy = tmp_path / "busy"
+    busy.touch()
+    sudo(bare_machine, f'*apt-get*update*) if [ -e {busy} ]; then rm {busy}; '
+                       'echo "E: Could not get lock /var/lib/apt/lists/lock."; exit 100; fi ;; *apt-get*) exit 0 ;;')
+    status, output, errors = install(bare_machine)
+    assert (status, errors) == (0, "")
+    assert "not all of it answers" not in output
+
+
+def test_what_apt_says_is_told(bare_machine):
+    sudo(bare_machine, '*update*) exit 0 ;; *apt-get*) echo "E: Unable to locate package redis-server"; exit 100 ;;')
+    status, _, errors = install(bare_machine)
+    assert status == 1
+    assert errors.strip() == "apt-get could not install the packages: Unable to locate package redis-server"
+
+
+def test_an_unknown_group_is_refused(bare_machine):
+    status, _, errors = install(bare_machine, "everything")
+    assert status == 1 and errors == f"{DEPLOY}/debian-packages knows no group everything\n"
 
 
 # the bookkeeping: a perfect day, and each thing that must be noticed
