@@ -36,9 +36,9 @@ class Progress:
 
 
 def progress_text(tally, total, waiting, lms_is_well):
-    """Fits into 80 columns."""
+    """Fits into 80 columns up to 20,000 orders."""
     return (f"orders in {tally.orders_in:,}/{total:,} | complete {tally.count('complete'):,}"
-            f" | waiting for a retry {waiting:,} | dead {tally.count('dead'):,}"
+            f" | to retry {waiting:,} | dead {tally.count('dead'):,}"
             f"{'' if lms_is_well else ' | LMS 503'}")
 
 
