@@ -98,6 +98,15 @@ static void test_absurd_headers_do_not_break_the_numbers(void **state)
     assert_int_equal(run.result.attempts, 1000000000);
 }
 
+static void test_no_header_puts_an_order_off_for_years(void **state)
+{
+    struct copy_facts copy = retry_copy(1, 1, INT64_MAX);
+
+    (void)state;
+    copy.first_ms = INT64_MAX;
+    assert_int_equal(bench_expect(&seat, copy, CLAIM_RUN).result.attempts, 1);
+}
+
 static void test_a_flush_while_it_waits_keeps_the_due_time(void **state)
 {
     int64_t due_ms = leave_waiting(false);
@@ -260,6 +269,7 @@ int main(void)
         TEST(test_a_nonsensical_lines_header_says_nothing),
         TEST(test_line_ids_are_exact_to_the_last_digit),
         TEST(test_absurd_headers_do_not_break_the_numbers),
+        TEST(test_no_header_puts_an_order_off_for_years),
         TEST(test_a_flush_while_it_waits_keeps_the_due_time),
         TEST(test_a_renewal_after_a_flush_puts_the_lease_back),
         TEST(test_a_lease_put_back_after_a_flush_can_die_as_well),

@@ -21,6 +21,7 @@ local line_count = tonumber(ARGV[15])
 
 local BUSY_MS = 1000
 local SAME_DUE_MS = 1000        -- waits last whole seconds: dues of two steps are further apart than this
+local FARTHEST_MS = 262144000   -- the longest wait the retry queues have: no copy of ours is due later than that
 local LOST_AFTER_MS = 900000    -- so long after its due, the copy of a waiting item counts as lost
 local SUSPECT_CRASHES, FATAL_CRASHES, SUSPECT_DELIVERIES = 3, 6, 10
 
@@ -32,6 +33,12 @@ end
 local time = redis.call('TIME')
 local now_us = tonumber(time[1]) * 1000000 + tonumber(time[2])
 local now = math.floor(now_us / 1000)
+
+-- Headers are anybody's: none of them puts an order off for years, nor the end of its window.
+if copy.due > now + FARTHEST_MS then
+    copy.due = 0
+end
+copy.first = math.min(copy.first, now)
 
 -- ---- what is stored ----
 
