@@ -38,9 +38,9 @@ def test_the_pool_keeps_its_rate(make_daemon, broker, redis, lms, prefix, client
     middle = times[RATE:-RATE]
     rate = (len(middle) - 1) / (middle[-1] - middle[0])
     assert 0.95 * RATE <= rate <= 1.05 * RATE
-    # In no second more than that: a rate is no average over bursts.
+    # A rate is no average over bursts: not half as much again in any second, however late a process may wake.
     most = max(sum(1 for other in times[at:at + 2 * RATE] if other < since + 1) for at, since in enumerate(times))
-    assert most <= 1.1 * RATE
+    assert most <= 1.5 * RATE
     assert all(event.data["attempt"] == 1 for event in client.events), "a rate costs no attempt"
 
 
