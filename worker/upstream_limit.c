@@ -5,9 +5,9 @@
  *
  * Slots: all of max_in_flight at first, so that a well API is never held up. They grow by one for each full
  * round of requests while latency is near its floor and the slots are what limits; they shrink by a tenth a
- * round while latency is far above the floor, by a third for time-outs; for latency alone not below 4, since an
- * API may be slow by nature and not by our load. After an outage they start at 4 and
- * double each round up to half of what was.
+ * round while latency is far above the floor, by a third for time-outs; for latency alone not below 4, since
+ * an API may be slow by nature and not by our load. After an outage they start at 4 and double each round up
+ * to half of what was.
  */
 #include "worker/metric_rows.h"
 #include "worker/scripts.h"
