@@ -159,7 +159,7 @@ static void on_link(void *context, struct operator_link *link, const struct faul
 
 /* ---- the command ---- */
 
-static const struct argp_option options[] = {{"config", 'c', "FILE", 0, "the configuration", 0},
+static const struct argp_option options[] = {{"config", 'c', "FILE", 0, "configuration file (INI)", 0},
                                              {"json", 'j', NULL, 0, "as JSON, for programs", 0},
                                              {0}};
 
@@ -183,7 +183,7 @@ static error_t take_option(int key, char *value, struct argp_state *state)
         if (!arguments->number)
             argp_error(state, "which order? Give its number");
         if (!arguments->config)
-            argp_error(state, "--config FILE is missing");
+            argp_error(state, "--config FILE is needed");
         return 0;
     default:
         return ARGP_ERR_UNKNOWN;
