@@ -156,6 +156,14 @@ static void test_what_does_not_fit_together_is_refused(void **state)
          "f.ini:2: amqp.management_uri = amqp://x: expected http:// or https:// and a host"},
         {"[redis]\nuri = 127.0.0.1:6379",
          "f.ini:2: redis.uri = 127.0.0.1:6379: expected redis:// or redis+unix:// and where it is"},
+        {"[redis]\nuri = redis://h/x",
+         "f.ini:2: redis.uri: Redis URI: the database must be a number from 0; allowed: "
+         "redis://[user[:password]@]host[:port][/db] or redis+unix:///path[?db=N]"},
+        {"[amqp]\nuris = amqp://u:p@h:0/",
+         "f.ini:2: amqp.uris: broker address \"h:0/\": the port must be 1..65535; allowed is "
+         "amqp[s]://[user:password@]host[:port][/vhost]"},
+        {"[lms]\nbase_url = https://u:p@h",
+         "f.ini:2: lms.base_url = https://***@h: expected no login: credentials stand in files"},
         {"[redis]\nprefix = a{b}",
          "f.ini:2: redis.prefix = a{b}: expected no { or }: they are the hash tag of an order"},
         {"[lms]\nbase_url = lms.example.org",

@@ -7,6 +7,7 @@
 #include "worker/metric_rows.h"
 
 #include <argp.h>
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -49,12 +50,10 @@ static int usage(const char *word)
     return EXIT_USAGE;
 }
 
-int main(int argc, char **argv)
+static int run(int argc, char **argv)
 {
     char name[64];
 
-    argp_err_exit_status = EXIT_USAGE;
-    metrics_table(metric_rows, METRIC_ROW_COUNT);
     if (argc < 2) {
         print_help(stderr);
         return EXIT_USAGE;
@@ -75,4 +74,18 @@ int main(int argc, char **argv)
         }
     }
     return usage(argv[1]);
+}
+
+int main(int argc, char **argv)
+{
+    int status;
+
+    argp_err_exit_status = EXIT_USAGE;
+    metrics_table(metric_rows, METRIC_ROW_COUNT);
+    status = run(argc, argv);
+    if (status == EXIT_DONE && (fflush(stdout) != 0 || ferror(stdout))) {
+        fprintf(stderr, "fulfilld: the output could not be written: %s\n", strerror(errno));
+        return EXIT_FAILED;
+    }
+    return status;
 }

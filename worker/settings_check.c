@@ -1,9 +1,11 @@
 /*
  * What only makes sense together: URLs, pairs of keys, order of limits, upstreams that modules need. Whether
- * a module's name is known is module_host.c's to say, whether a URI can be used the adapter's. Called by
- * settings.c, last.
+ * a module's name is known is module_host.c's to say. Called by settings.c, last.
  */
 #include "worker/settings_table.h"
+
+#include "common/broker_uri.h"
+#include "common/store_uri.h"
 
 #include <ctype.h>
 #include <stdio.h>
@@ -50,22 +52,68 @@ static bool has_scheme(const char *uri, size_t length, const char *const *scheme
     return false;
 }
 
-static MUST_CHECK enum err check_links(const struct settings *settings, struct config *config,
-                                       struct fault *ret_fault)
+/* What an adapter's reader says of an address, with its place. The address itself would leave no room for it.
+ */
+static enum err refuse_address(struct config *config, const char *section, const char *key,
+                               const struct fault *fault, struct fault *ret_fault)
 {
-    static const char *const amqp[] = {"amqp://", "amqps://", NULL};
-    static const char *const redis[] = {"redis://", "redis+unix://", NULL};
+    const struct config_entry *entry = config_find(config, section, key);
 
-    if (!settings->amqp_uris)
+    if (entry && entry->line > 0)
+        *ret_fault = fault_make(ERR_CONFIG, "%s:%d: %s.%s: %s", config->name, entry->line, section, key,
+                                fault->detail);
+    else
+        *ret_fault = fault_make(ERR_CONFIG, "%s: %s.%s: %s", config->name, section, key, fault->detail);
+    return ERR_CONFIG;
+}
+
+static MUST_CHECK enum err check_broker_uris(const char *uris, struct config *config, struct fault *ret_fault)
+{
+    static const char *const schemes[] = {"amqp://", "amqps://", NULL};
+    struct broker_uri *list;
+    struct fault fault;
+    size_t count;
+
+    if (!uris)
         return refuse(config, "amqp", "uris", "expected one URI or more", ret_fault);
-    for (const char *at = settings->amqp_uris; *at != '\0';) {
+    for (const char *at = uris; *at != '\0';) {
         size_t length = strcspn(at, ",");
 
-        if (!has_scheme(at, length, amqp))
+        if (!has_scheme(at, length, schemes))
             return refuse(config, "amqp", "uris", "expected URIs that begin with amqp:// or amqps://",
                           ret_fault);
         at += length + (at[length] == ',');
     }
+    if (broker_uri_list_new(uris, &list, &count, &fault) != OK)
+        return refuse_address(config, "amqp", "uris", &fault, ret_fault);
+    broker_uri_list_free(list, count);
+    return OK;
+}
+
+static MUST_CHECK enum err check_redis_uri(const char *uri, struct config *config, struct fault *ret_fault)
+{
+    static const char *const schemes[] = {"redis://", "redis+unix://", NULL};
+    struct store_uri parts;
+    struct fault fault;
+
+    if (!uri || !has_scheme(uri, strlen(uri), schemes))
+        return refuse(config, "redis", "uri", "expected redis:// or redis+unix:// and where it is",
+                      ret_fault);
+    if (store_uri_parse(uri, &parts, &fault) != OK)
+        return refuse_address(config, "redis", "uri", &fault, ret_fault);
+    store_uri_fini(&parts);
+    return OK;
+}
+
+static MUST_CHECK enum err check_links(const struct settings *settings, struct config *config,
+                                       struct fault *ret_fault)
+{
+    enum err err = check_broker_uris(settings->amqp_uris, config, ret_fault);
+
+    if (err == OK)
+        err = check_redis_uri(settings->redis_uri, config, ret_fault);
+    if (err != OK)
+        return err;
     if (settings->amqp_management_uri && !is_http_url(settings->amqp_management_uri))
         return refuse(config, "amqp", "management_uri", "expected http:// or https:// and a host", ret_fault);
     if (!settings->amqp_prefix)
@@ -75,9 +123,6 @@ static MUST_CHECK enum err check_links(const struct settings *settings, struct c
     if (!settings->amqp_tls_cert_file != !settings->amqp_tls_key_file)
         return refuse(config, "amqp", settings->amqp_tls_cert_file ? "tls_cert_file" : "tls_key_file",
                       "tls_cert_file and tls_key_file go together", ret_fault);
-    if (!settings->redis_uri || !has_scheme(settings->redis_uri, strlen(settings->redis_uri), redis))
-        return refuse(config, "redis", "uri", "expected redis:// or redis+unix:// and where it is",
-                      ret_fault);
     if (settings->redis_username && !settings->redis_password_file)
         return refuse(config, "redis", "username", "redis.password_file is missing", ret_fault);
     if (settings->redis_prefix && strpbrk(settings->redis_prefix, "{}"))
@@ -86,18 +131,32 @@ static MUST_CHECK enum err check_links(const struct settings *settings, struct c
     return OK;
 }
 
+static MUST_CHECK enum err check_url(const char *url, struct config *config, const char *section,
+                                     const char *key, struct fault *ret_fault)
+{
+    const char *host;
+
+    if (!url)
+        return OK;
+    if (!is_http_url(url))
+        return refuse(config, section, key, "expected http:// or https://, a host, no query", ret_fault);
+    host = strstr(url, "://") + strlen("://");
+    if (memchr(host, '@', strcspn(host, "/")))
+        return refuse(config, section, key, "expected no login: credentials stand in files", ret_fault);
+    return OK;
+}
+
 static MUST_CHECK enum err check_upstream(const struct upstream_settings *upstream, const char *section,
                                           struct config *config, struct fault *ret_fault)
 {
     int oauth_keys = (upstream->oauth_token_url ? 1 : 0) + (upstream->oauth_client_id ? 1 : 0) +
                      (upstream->oauth_client_secret_file ? 1 : 0);
+    enum err err = check_url(upstream->base_url, config, section, "base_url", ret_fault);
 
-    if (upstream->base_url && !is_http_url(upstream->base_url))
-        return refuse(config, section, "base_url", "expected http:// or https://, a host, no query",
-                      ret_fault);
-    if (upstream->oauth_token_url && !is_http_url(upstream->oauth_token_url))
-        return refuse(config, section, "oauth_token_url", "expected http:// or https://, a host, no query",
-                      ret_fault);
+    if (err == OK)
+        err = check_url(upstream->oauth_token_url, config, section, "oauth_token_url", ret_fault);
+    if (err != OK)
+        return err;
     if (oauth_keys != 0 && oauth_keys != 3)
         return refuse(config, section,
                       !upstream->oauth_token_url   ? "oauth_token_url"
