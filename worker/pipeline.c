@@ -191,7 +191,7 @@ void pipeline_hand_back_held(struct worker *worker, int64_t limit_ms)
     int64_t now_ms = loop_now_ms(worker->loop);
 
     for (struct job *job = worker->jobs; job; job = job->next) {
-        if (job->held && now_ms - job->held_since_ms >= limit_ms) {
+        if (job->held && now_ms - job->arrived_ms >= limit_ms) {
             log_warning("job.handed_back", "an order waited too long for a link and goes back to its queue",
                         LOG_STR("stage", stage_name(job->stage)), LOG_STR("why", job->fault.detail));
             broker_requeue(worker->broker, job->delivery);

@@ -19,7 +19,7 @@ void pipeline_wake(struct worker *worker);
  */
 void pipeline_link_lost(struct worker *worker);
 
-/** Hands back every job that is held for longer than `limit_ms`: nothing stays unacked for long. */
+/** Hands back every held job that arrived longer than `limit_ms` ago: nothing stays unacked for long. */
 void pipeline_hand_back_held(struct worker *worker, int64_t limit_ms);
 
 /** Second phase of a drain: running lines are cancelled, their items go to the retry queues at once. */

@@ -9,6 +9,9 @@
 
 #include <string.h>
 
+/* No more lines are started so long after the delivery, since nothing may stay unacked for ten minutes. */
+enum { MAX_RUN_MS = 6 * 60 * 1000 };
+
 /* One line may take this long in all: waiting for the rate limit, a token, a look-up and the call itself. */
 enum { LINE_TIMEOUT_MS = 150 * 1000 };
 
@@ -53,6 +56,8 @@ static void start_lines(struct job *job)
 {
     size_t limit = (size_t)job->worker->settings->worker_line_concurrency;
 
+    if (loop_now_ms(job->worker->loop) - job->arrived_ms >= MAX_RUN_MS)
+        job->stopping = true; /* the lines that are left come back with the item */
     while (job->next_line < job->order->line_count && job->running_lines < limit) {
         size_t index = job->next_line++;
 
