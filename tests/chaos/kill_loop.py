@@ -17,7 +17,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "integratio
 import pika.exceptions  # noqa: E402
 
 from harness import messages  # noqa: E402
-from harness.client import Client  # noqa: E402
+from harness.client import Client, Event  # noqa: E402
 from harness.daemon import Daemon  # noqa: E402
 from harness.lms import Lms  # noqa: E402
 from harness.rabbitmq import RabbitMQ  # noqa: E402
@@ -97,12 +97,18 @@ class Books(threading.Thread):
     def run(self):
         while not self.stop.wait(0.1):
             try:
-                self.client.collect()
+                self.collect()
             except (pika.exceptions.AMQPError, OSError):
                 self.client.close()
-            events, self.client.events = self.client.events, []
-            for event in events:
-                self.take(event)
+
+    def collect(self):
+        """Acks an event when it is in the books, not before."""
+        while True:
+            method, properties, body = self.client.channel.basic_get(self.client.name("events"))
+            if method is None:
+                return
+            self.take(Event(method, properties, body))
+            self.client.channel.basic_ack(method.delivery_tag)
 
     def take(self, event):
         order = self.told[event.data["order_number"]]
