@@ -101,7 +101,8 @@ static const char *finished_state(const json_t *row, bool refund)
     return "";
 }
 
-/* The same of the text that is about to be stored: one row of ours, which begins with its id and its state. */
+/* The same of the text that is about to be stored: one row of ours, which begins with its id and its state.
+ */
 static const char *blob_state(const char *blob, bool refund)
 {
     static const char refunded[] = "\"state\":\"refunded\"";

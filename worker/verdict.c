@@ -68,8 +68,8 @@ const char *line_status_text(const struct line_outcome *line, bool refund)
 /* Appends a string literal. */
 #define PUT(text, literal) text_append((text), (literal), sizeof(literal) - 1)
 
-/* Adds `,KEY` and a text unless that is empty; whatever its bytes, what is stored is valid. `key` is written as
- * it stands: with its comma, quotes and colon. */
+/* Adds `,KEY` and a text unless that is empty; whatever its bytes, what is stored is valid. `key` is written
+ * as it stands: with its comma, quotes and colon. */
 static void put_text(struct text *text, const char *key, const char *value)
 {
     char clean[LINE_MESSAGE_BYTES];

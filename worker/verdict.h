@@ -51,8 +51,8 @@ bool line_finished(const struct line_outcome *line);
 const char *line_status_text(const struct line_outcome *line, bool refund);
 
 /**
- * Lines as a JSON array, for Redis (all) and for the x-fulfillment-lines header (finished ones only). Each row
- * begins with its id and its state. Written straight into a text: every order passes here several times.
+ * Lines as a JSON array, for Redis (all) and for the x-fulfillment-lines header (finished ones only). Each
+ * row begins with its id and its state. Written straight into a text: every order passes here several times.
  * @return malloc'd, the caller's; NULL = out of memory
  */
 char *line_outcomes_text(const struct line_outcome *lines, size_t count, bool finished_only);

@@ -24,10 +24,8 @@ static size_t depth_of(json_t *json)
     const char *key;
     json_t *value;
 
-    json_object_foreach(json, key, value)
-        deepest = larger(deepest, depth_of(value));
-    json_array_foreach(json, index, value)
-        deepest = larger(deepest, depth_of(value));
+    json_object_foreach(json, key, value) deepest = larger(deepest, depth_of(value));
+    json_array_foreach(json, index, value) deepest = larger(deepest, depth_of(value));
     return json_is_object(json) || json_is_array(json) ? deepest + 1 : 0;
 }
 
