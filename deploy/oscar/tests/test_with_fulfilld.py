@@ -1,12 +1,14 @@
 """The whole way: shop, RabbitMQ, the real fulfilld, Redis, the stand-in LMS, and back."""
 
 import contextlib
+import io
 import json
 import os
 import shutil
 import sys
 
 import pytest
+from django.core.management import call_command
 from oscar.core.loading import get_model
 
 from oscar_fulfillment import events, fulfillment_api, schemas
@@ -226,3 +228,19 @@ def test_every_order_ends_well_whatever_is_killed_on_the_way(shop, world, settin
         found = world.lms.enrollment(f"learner{number}", "course-v1:edX+DemoX+2026")
         assert found["is_active"]
     assert world.lms.stats()["repeated_enrolls"] == 0
+
+
+def test_all_that_the_sandbox_sells_is_fulfilled_but_the_unknown_course(shop, world):
+    out = io.StringIO()
+    call_command("make_shop", "--lms-seed", stdout=out)
+    world.lms.configure(**json.loads(out.getvalue()))
+    call_command("make_shop", stdout=out)
+    orders = {}
+    for record in get_model("partner", "StockRecord").objects.filter(partner__code="courses"):
+        orders[record.partner_sku] = shop.order(record.product, user=shop.user(record.partner_sku))
+    assert len(orders) == 9
+    ghost = orders.pop("GHOSTX-VERIFIED")
+    for order in orders.values():
+        world.until(order, "Complete")
+    world.until(ghost, "Fulfillment Error")
+    assert ghost.fulfillment_lines.get().reason_code == "course_unavailable"

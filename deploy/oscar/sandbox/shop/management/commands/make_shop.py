@@ -1,5 +1,6 @@
 """Fills the sandbox with courses, modes, SKUs and users; safe to run again."""
 
+import json
 from decimal import Decimal
 
 from django.contrib.auth import get_user_model
@@ -9,6 +10,25 @@ from django.core.management.base import BaseCommand
 from django.db import transaction
 from oscar.core.loading import get_model
 
+# The courses as the LMS must know them: what a Studio user would have set up there.
+LMS_COURSES = [
+    {
+        "id": "course-v1:edX+DemoX+2026",
+        "name": "Demonstration Course",
+        "course_uuid": "6a5f2c1e-0f0c-4f0f-8a53-1f1f0c3b2d4e",
+        "modes": ["audit", "honor", {"slug": "verified", "sku": "DEMOX-VERIFIED"}],
+    },
+    {
+        "id": "course-v1:edX+DataX+2026",
+        "name": "Data for Engineers",
+        "course_uuid": "0c1d2e3f-4a5b-4c6d-8e7f-8a9b0c1d2e3f",
+        "modes": [
+            {"slug": "professional", "sku": "DATAX-PRO"},
+            {"slug": "no-id-professional", "sku": "DATAX-PRO-NOID"},
+            {"slug": "credit", "sku": "DATAX-CREDIT"},
+        ],
+    },
+]
 # sku, title, product class, price, attributes
 PRODUCTS = [
     (
@@ -77,11 +97,11 @@ PRODUCTS = [
         {"course_key": "course-v1:edX+GhostX+2026", "certificate_type": "verified"},
     ),
     (
-        "PROGX-ENTITLEMENT",
+        "DEMOX-ENTITLEMENT",
         "Any run of Demonstration Course",
         "Course Entitlement",
         "99.00",
-        {"UUID": "6f1f6b3e-6d2c-4a4e-9d7e-000000000001", "certificate_type": "verified"},
+        {"UUID": LMS_COURSES[0]["course_uuid"], "certificate_type": "verified"},
     ),
     ("DONATION-10", "Donation", "Donation", "10.00", {}),
 ]
@@ -98,8 +118,18 @@ USERS = [
 class Command(BaseCommand):
     help = __doc__
 
+    def add_arguments(self, parser):
+        parser.add_argument(
+            "--lms-seed",
+            action="store_true",
+            help="only print the courses, as a seed for the stand-in LMS (fulfill-lms --seed)",
+        )
+
     @transaction.atomic
     def handle(self, *args, **options):
+        if options["lms_seed"]:
+            self.stdout.write(json.dumps({"courses": LMS_COURSES}, indent=2))
+            return
         call_command("fulfillment_install", stdout=self.stdout)
         partner, _ = get_model("partner", "Partner").objects.get_or_create(
             code="courses", defaults={"name": "Courses"}
