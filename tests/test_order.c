@@ -519,6 +519,29 @@ static void test_an_item_is_an_action_a_refund_and_a_set_of_lines(void **state)
     assert_string_equal(ids[0], "81b5565441e058d2");
 }
 
+static void test_a_refused_body_tells_whether_it_is_of_a_refund(void **state)
+{
+    static const struct {
+        const char *body;
+        bool refund;
+    } rows[] = {
+        {"{\"action\": \"refund\", \"lines\": 5}", true},
+        {"{\"lines\": [{\"action\": \"fulfill\"}], \"action\":\"refund\"", true},
+        {"{\"action\": \"resubmit\", \"refund_number\": \"R-1\"}", true},
+        {"{\"action\": \"resubmit\", \"refund_number\": null}", false},
+        {"{\"action\": \"fulfill\"}", false},
+        {"{\"x\": {\"action\": \"refund\"}}", false},
+        {"{\"action\": \"refund\", \"action\": \"refund\"}", false},
+        {"{\"action\": \"refun", false},
+        {"{\"action\":", false},
+        {"", false},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++)
+        assert_int_equal(order_peek_is_refund(rows[i].body, strlen(rows[i].body)), rows[i].refund);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -528,6 +551,7 @@ int main(void)
         cmocka_unit_test(test_a_fault_names_the_field),
         cmocka_unit_test(test_a_wrong_order_number_is_refused_and_not_told),
         cmocka_unit_test(test_a_body_that_is_no_json_is_refused_and_its_number_is_read_where_possible),
+        cmocka_unit_test(test_a_refused_body_tells_whether_it_is_of_a_refund),
         cmocka_unit_test(test_no_data_of_a_learner_stands_in_a_fault),
         cmocka_unit_test(test_a_body_of_one_mebibyte_is_read_and_one_byte_more_is_not),
         cmocka_unit_test(test_nesting_ends_at_32_levels),

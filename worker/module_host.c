@@ -202,7 +202,7 @@ static enum err add_entries(struct module_host *host, struct fault *ret_fault)
         err = add_entry(host, settings->modules[i].name, settings->modules[i].type, &settings->modules[i],
                         ret_fault);
     for (size_t i = 0; i < settings->mapping_count && err == OK; i++)
-        if (!find_entry(host, settings->mappings[i].value))
+        if (settings->mappings[i].value[0] != '\0' && !find_entry(host, settings->mappings[i].value))
             err = add_entry(host, settings->mappings[i].value, settings->mappings[i].value, NULL, ret_fault);
     return err;
 }

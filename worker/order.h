@@ -62,6 +62,9 @@ struct order {
  */
 MUST_CHECK enum err order_parse(const char *body, size_t length, struct order **ret_order, char *ret_number,
                                 struct fault *ret_fault);
+/** Whether a body that order_parse() refuses speaks of a refund, as far as anybody can tell; reads any bytes.
+ */
+bool order_peek_is_refund(const char *body, size_t length);
 /** NULL is allowed. */
 void order_free(struct order *order);
 

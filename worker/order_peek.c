@@ -70,12 +70,12 @@ static bool read_number(const char *body, size_t length, size_t at, char *ret_nu
     return true;
 }
 
-void order_peek_number(const char *body, size_t length, char *ret_number)
+/* Where the value of the only member of that name (with its quotes) begins, of those of the outermost object;
+ * `length` when there is none. Given twice, nobody can say which one is meant. */
+static size_t find_member(const char *body, size_t length, const char *quoted)
 {
-    static const char key[] = "\"order_number\"";
-    size_t depth = 0, found = 0;
+    size_t depth = 0, found = length, size = strlen(quoted);
 
-    ret_number[0] = '\0';
     for (size_t at = 0; at < length; at++) {
         size_t start = at, next;
 
@@ -86,16 +86,34 @@ void order_peek_number(const char *body, size_t length, char *ret_number)
         if (body[at] != '"')
             continue;
         at = string_end(body, length, at);
-        if (depth != 1 || at == length || at - start + 2 != sizeof(key) ||
-            memcmp(body + start, key, sizeof(key) - 1) != 0)
+        if (depth != 1 || at == length || at - start + 1 != size || memcmp(body + start, quoted, size) != 0)
             continue;
         next = skip_space(body, length, at + 1);
         if (next == length || body[next] != ':')
             continue;
-        /* Given twice, nobody can say which one is meant. */
-        if (++found > 1 || !read_number(body, length, skip_space(body, length, next + 1), ret_number)) {
-            ret_number[0] = '\0';
-            break;
-        }
+        if (found != length)
+            return length;
+        found = skip_space(body, length, next + 1);
     }
+    return found;
+}
+
+void order_peek_number(const char *body, size_t length, char *ret_number)
+{
+    if (!read_number(body, length, find_member(body, length, "\"order_number\""), ret_number))
+        ret_number[0] = '\0';
+}
+
+static bool is_text(const char *body, size_t length, size_t at, const char *quoted)
+{
+    return length - at >= strlen(quoted) && memcmp(body + at, quoted, strlen(quoted)) == 0;
+}
+
+bool order_peek_is_refund(const char *body, size_t length)
+{
+    size_t action = find_member(body, length, "\"action\"");
+
+    return is_text(body, length, action, "\"refund\"") ||
+           (is_text(body, length, action, "\"resubmit\"") &&
+            is_text(body, length, find_member(body, length, "\"refund_number\""), "\""));
 }

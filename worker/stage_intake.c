@@ -31,6 +31,8 @@ static enum err refuse(struct job *job, const char *order_number, const struct f
 {
     struct event_facts facts = {
         .outcome = EVENT_INVALID,
+        .action =
+            order_peek_is_refund(job->message.body, job->message.body_length) ? ORDER_REFUND : ORDER_FULFILL,
         .order_number = order_number,
         .item_id = "",
         .distinguish = job->message_id,
