@@ -22,6 +22,8 @@ static void on_resolved(void *context, const struct loop_address *addresses, siz
 {
     struct broker_wire *wire = context;
 
+    if (wire->failed.code != OK) /* closed at the end of the last turn: connecting would bring it back */
+        return;
     if (count == 0) {
         broker_wire_fail(wire, fault);
         return;
