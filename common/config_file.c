@@ -20,7 +20,9 @@ struct reader {
     struct config *config;
     const char *text;
     size_t length, offset;
-    int line;           /* the one inih has, from 1 */
+    int line;         /* the one inih has, from 1 */
+    const char *rest; /* what inih has not been given of that line, because it takes short ones only */
+    size_t rest_length;
     bool indented;      /* that line begins with a blank */
     char *section;      /* of that line; NULL before the first head */
     bool after_key;     /* a key was read in this section: an indented line goes on with it */
@@ -122,31 +124,58 @@ static void begin_section(struct reader *reader, const char *start)
         fail_memory(reader);
 }
 
+/* Whether a blank and a ";" behind it, which begin a comment, stand in the text. */
+static bool has_comment(const char *text, size_t length)
+{
+    for (size_t i = 1; i < length; i++) {
+        if (text[i] == ';' && isspace((unsigned char)text[i - 1]))
+            return true;
+    }
+    return false;
+}
+
+/* How much of a long line inih gets, so that the rest can be joined to the value: no blank and no beginning
+ * of a comment is next to the cut. 0 = it cannot be cut. */
+static size_t cut_line(const char *line, size_t room)
+{
+    size_t start = strspn(line, " \t\r\v\f");
+
+    if (line[start] == '[')
+        return 0;
+    while (room > start && (isspace((unsigned char)line[room - 1]) || isspace((unsigned char)line[room]) ||
+                            line[room] == ';'))
+        room--;
+    return room > start ? room : 0;
+}
+
 /* inih's fgets. */
 static char *read_line(char *buffer, int size, void *stream)
 {
     struct reader *reader = stream;
     const char *line = reader->text + reader->offset, *end, *start;
-    size_t length;
+    size_t length, room = (size_t)size - 2;
 
     if (reader->fault.code != OK || reader->offset >= reader->length)
         return NULL;
     end = memchr(line, '\n', reader->length - reader->offset);
     length = end ? (size_t)(end - line) : reader->length - reader->offset;
     reader->line++;
-    if (length + 2 > (size_t)size) {
-        char words[120];
+    reader->offset += length + (end ? 1 : 0);
+    reader->rest_length = 0;
+    if (length > room) {
+        size_t cut = cut_line(line, room);
 
-        (void)snprintf(words, sizeof(words),
-                       "the line is longer than %d bytes; a list may go on on the next line, indented",
-                       size - 2);
-        fail_line(reader, words);
-        return NULL;
+        if (cut == 0) {
+            fail_line(reader, "the line is too long");
+            return NULL;
+        }
+        reader->rest = line + cut;
+        reader->rest_length = has_comment(line, cut) ? 0 : length - cut;
+        length = cut;
     }
     memcpy(buffer, line, length);
     buffer[length] = '\n';
     buffer[length + 1] = '\0';
-    reader->offset += length + (end ? 1 : 0);
     start = buffer + strspn(buffer, " \t\r\v\f");
     reader->indented = start > buffer;
     if (*start == '[' && !(reader->indented && reader->after_key))
@@ -154,27 +183,35 @@ static char *read_line(char *buffer, int size, void *stream)
     return buffer;
 }
 
-/* One more line of the value before; an inline comment is cut, as inih does on other lines. */
-static void extend_entry(struct reader *reader, const char *more)
+/* Adds to the newest value; an inline comment is cut, as inih does on other lines. */
+static void append_value(struct reader *reader, const char *separator, const char *more, size_t more_length)
 {
     struct config_entry *entry = &reader->config->entries[reader->config->count - 1];
-    size_t old = strlen(entry->value), length = 0;
+    size_t old = strlen(entry->value), gap = strlen(separator), length = 0;
     char *value;
 
-    while (more[length] != '\0' &&
+    while (length < more_length &&
            !(more[length] == ';' && (length == 0 || isspace((unsigned char)more[length - 1]))))
         length++;
     while (length > 0 && isspace((unsigned char)more[length - 1]))
         length--;
-    value = realloc(entry->value, old + length + 2);
+    value = realloc(entry->value, old + gap + length + 1);
     if (!value) {
         fail_memory(reader);
         return;
     }
-    value[old] = ' ';
-    memcpy(value + old + 1, more, length);
-    value[old + 1 + length] = '\0';
+    memcpy(value + old, separator, gap);
+    memcpy(value + old + gap, more, length);
+    value[old + gap + length] = '\0';
     entry->value = value;
+}
+
+/* One more line of the value before. */
+static void extend_entry(struct reader *reader, const char *more)
+{
+    struct config_entry *entry = &reader->config->entries[reader->config->count - 1];
+
+    append_value(reader, " ", more, strlen(more));
     if (entry->continued_line == 0)
         entry->continued_line = reader->line;
 }
@@ -190,6 +227,7 @@ static int on_pair(void *context, const char *ini_section, const char *name, con
         return 0;
     if (reader->indented && reader->after_key) {
         extend_entry(reader, value);
+        append_value(reader, "", reader->rest, reader->rest_length);
         return reader->fault.code == OK;
     }
     if (!reader->section || name[0] == '\0') {
@@ -210,6 +248,8 @@ static int on_pair(void *context, const char *ini_section, const char *name, con
     if (reader->fault.code == OK &&
         (!config->entries[config->count - 1].key || !config->entries[config->count - 1].value))
         fail_memory(reader);
+    if (reader->fault.code == OK)
+        append_value(reader, "", reader->rest, reader->rest_length);
     reader->after_key = true;
     return reader->fault.code == OK;
 }
@@ -218,7 +258,7 @@ MUST_CHECK enum err config_parse(const char *name, const char *text, size_t leng
                                  struct config **ret_config, struct fault *ret_fault)
 {
     struct config *config = calloc(1, sizeof(*config));
-    struct reader reader = {.config = config, .text = text, .length = length};
+    struct reader reader = {.config = config, .text = text, .length = length, .rest = ""};
     int bad_line = 0;
 
     if (config)

@@ -3,6 +3,8 @@
 
 #include "support/unit.h"
 
+#include <stdio.h>
+
 struct target {
     int64_t count, automatic, delay_ms, size_bytes, none;
     double rate;
@@ -190,26 +192,65 @@ static void test_what_is_no_ini_names_its_line(void **state)
     expect_fault("[a]\ntext = \xff\n", "f.ini: is not UTF-8 text");
 }
 
-static void test_a_line_longer_than_the_parser_takes_is_an_error(void **state)
+/* "[b]\nlist = ", `count` letters, then the tail. */
+static char *long_line(size_t count, const char *tail)
 {
-    char text[400] = "[b]\nlist = ";
+    static char text[4000];
 
-    (void)state;
-    memset(text + strlen(text), 'x', 300);
-    expect_fault(text,
-                 "f.ini:2: the line is longer than 198 bytes; a list may go on on the next line, indented");
+    snprintf(text, sizeof(text), "[b]\nlist = %0*d%s", (int)count, 0, tail);
+    return text;
 }
 
-static void test_the_longest_line_is_taken_whole(void **state)
+static void test_a_line_may_be_as_long_as_its_value(void **state)
 {
-    char text[400] = "[b]\nlist = ";
+    static const size_t counts[] = {1, 189, 190, 191, 192, 193, 400, 1900};
+    static const char *const tails[] = {"", "\r\n", " ; a comment", "\n    ; a comment\n# another\n"};
     struct target target;
 
     (void)state;
-    memset(text + strlen(text), 'x', 198 - strlen("list = "));
+    for (size_t i = 0; i < ARRAY_LEN(counts) * ARRAY_LEN(tails); i++) {
+        expect_good(long_line(counts[i / ARRAY_LEN(tails)], tails[i % ARRAY_LEN(tails)]), &target);
+        assert_int_equal(strlen(target.list), counts[i / ARRAY_LEN(tails)]);
+        config_clear(rows, ARRAY_LEN(rows), NULL, &target);
+    }
+}
+
+static void test_a_long_line_is_cut_beside_no_blank(void **state)
+{
+    struct target target;
+
+    (void)state;
+    for (size_t count = 180; count < 200; count++) {
+        expect_good(long_line(count, ";y,z ; a;comment ; z"), &target);
+        assert_string_equal(target.list + count, ";y,z");
+        config_clear(rows, ARRAY_LEN(rows), NULL, &target);
+    }
+}
+
+static void test_a_long_comment_is_one(void **state)
+{
+    char text[400] = "[b]\nlist = x ; ";
+    struct target target;
+
+    (void)state;
+    memset(text + strlen(text), 'y', 300);
     expect_good(text, &target);
-    assert_int_equal(strlen(target.list), 198 - strlen("list = "));
+    assert_string_equal(target.list, "x");
     config_clear(rows, ARRAY_LEN(rows), NULL, &target);
+    text[0] = '#';
+    memset(text + 1, 'z', 300);
+    text[301] = '\0';
+    expect_good(text, &target);
+    config_clear(rows, ARRAY_LEN(rows), NULL, &target);
+}
+
+static void test_blanks_without_end_are_no_line(void **state)
+{
+    char text[400] = "[b]\n";
+
+    (void)state;
+    memset(text + strlen(text), ' ', 300);
+    expect_fault(text, "f.ini:2: the line is too long");
 }
 
 static void test_the_environment_wins_and_is_named_in_faults(void **state)
@@ -267,8 +308,10 @@ int main(void)
         cmocka_unit_test(test_every_value_out_of_range_says_what_is_allowed),
         cmocka_unit_test(test_unknown_names_suggest_the_nearest),
         cmocka_unit_test(test_what_is_no_ini_names_its_line),
-        cmocka_unit_test(test_a_line_longer_than_the_parser_takes_is_an_error),
-        cmocka_unit_test(test_the_longest_line_is_taken_whole),
+        cmocka_unit_test(test_a_line_may_be_as_long_as_its_value),
+        cmocka_unit_test(test_a_long_line_is_cut_beside_no_blank),
+        cmocka_unit_test(test_a_long_comment_is_one),
+        cmocka_unit_test(test_blanks_without_end_are_no_line),
         cmocka_unit_test(test_the_environment_wins_and_is_named_in_faults),
         cmocka_unit_test(test_passwords_in_urls_are_hidden),
         cmocka_unit_test(test_a_file_that_cannot_be_read_is_named),
