@@ -59,7 +59,7 @@ struct config {
 MUST_CHECK enum err config_read_file(const char *path, char **ret_text, size_t *ret_length,
                                      struct fault *ret_fault);
 
-/** Entries in the file's order. ERR_CONFIG for what is no INI, too long a line, a key given twice … */
+/** Entries in the file's order. ERR_CONFIG for what is no INI, a key given twice … */
 MUST_CHECK enum err config_parse(const char *name, const char *text, size_t length,
                                  struct config **ret_config, struct fault *ret_fault);
 void config_free(struct config *config);
