@@ -366,7 +366,8 @@ static CURLcode set_method(CURL *easy, const struct http_exchange *exchange)
         SET(CURLOPT_POST, 1L);
         SET(CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)exchange->body_length);
         SET(CURLOPT_POSTFIELDS, exchange->body ? exchange->body : "");
-        SET(CURLOPT_CUSTOMREQUEST, exchange->method);
+        if (strcmp(exchange->method, "POST") != 0)
+            SET(CURLOPT_CUSTOMREQUEST, exchange->method);
     } else if (is_head) {
         SET(CURLOPT_NOBODY, 1L);
     } else if (!is_get) {

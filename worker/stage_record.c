@@ -23,6 +23,16 @@ static uint32_t chance(void)
     return value;
 }
 
+/* Only what is tried again has a delay to be drawn. */
+static bool needs_chance(const struct job *job)
+{
+    for (size_t i = 0; i < job->order->line_count; i++) {
+        if (!line_finished(&job->lines[i]))
+            return true;
+    }
+    return false;
+}
+
 static void decide(struct job *job)
 {
     const struct retry_limits *limits = &job->worker->retry;
@@ -31,7 +41,7 @@ static void decide(struct job *job)
         .attempts = job->claim.attempts,
         .first_ms = job->claim.first_ms,
         .now_ms = now_ms,
-        .chance = chance(),
+        .chance = needs_chance(job) ? chance() : 0,
     };
 
     job->retry = retry_decide(limits, &input, job->lines, job->order->line_count);
