@@ -13,6 +13,7 @@ import select
 import socket
 import tempfile
 import uuid
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -21,6 +22,7 @@ from django.db import connection, connections, transaction
 from oscar_fulfillment import conf
 
 CHANNEL = "oscar_fulfillment"
+MAX_ADDRESS = 100
 
 
 class Listener(Protocol):
@@ -62,7 +64,8 @@ def _send_datagrams() -> None:
         sender.setblocking(False)
         for path in folder.glob("*.sock"):
             try:
-                sender.sendto(b"1", str(path))
+                with _reachable(path) as short:
+                    sender.sendto(b"1", short)
             except ConnectionRefusedError:
                 # The relay that listened here is dead.
                 with contextlib.suppress(OSError):
@@ -70,6 +73,19 @@ def _send_datagrams() -> None:
             except OSError:
                 # A full buffer: that relay has been woken already.
                 continue
+
+
+@contextlib.contextmanager
+def _reachable(path: Path) -> Iterator[str]:
+    """A name of a socket that fits into an address, which has room for some hundred bytes only."""
+    if len(os.fsencode(path)) <= MAX_ADDRESS or not Path("/proc/self/fd").is_dir():
+        yield str(path)
+        return
+    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        yield f"/proc/self/fd/{folder}/{path.name}"
+    finally:
+        os.close(folder)
 
 
 class SocketListener:
@@ -83,7 +99,8 @@ class SocketListener:
         self._path = folder / f"{uuid.uuid4().hex}.sock"
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self._socket.setblocking(False)
-        self._socket.bind(str(self._path))
+        with _reachable(self._path) as short:
+            self._socket.bind(short)
 
     def wait(self, seconds: float) -> None:
         select.select([self._socket], [], [], seconds)

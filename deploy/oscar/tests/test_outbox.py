@@ -1,3 +1,4 @@
+import select
 from datetime import timedelta
 
 import pytest
@@ -143,3 +144,18 @@ def test_the_socket_of_a_dead_relay_is_cleared_away(shop, settings):
     assert listener._path.exists()
     shop.order()
     assert not listener._path.exists()
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.skipif(connection.vendor == "postgresql", reason="PostgreSQL has NOTIFY")
+def test_a_relay_is_woken_however_long_the_name_of_its_folder_is(shop, settings, tmp_path):
+    deep = tmp_path / ("a" * 120) / ("b" * 120)
+    settings.OSCAR_FULFILLMENT = {**settings.OSCAR_FULFILLMENT, "WAKEUP_DIR": str(deep)}
+    listener = wakeup.listen()
+    try:
+        with transaction.atomic():
+            wakeup.notify()
+        assert select.select([listener._socket], [], [], 60)[0], "the wake-up arrived"
+    finally:
+        listener.close()
+    assert list(deep.iterdir()) == []
