@@ -18,6 +18,8 @@
 enum {
     HEAD_BYTES_MAX = 64 * 1024, /* of all header lines of an answer */
     ANSWER_CAPACITY_FIRST = 4096,
+    /* One for each running handle: answers are small, and hundreds of libcurl's 16 KiB drop out of the caches. */
+    READ_BUFFER_BYTES = 4096,
     CONNECTION_IDLE_S = 50,  /* shorter than the idle limits of common servers and balancers */
     CONNECTION_LIFE_S = 300, /* so that changes of DNS are followed */
     DNS_CACHE_S = 60,
@@ -312,6 +314,7 @@ static CURLcode set_transport(CURL *easy)
 
     SET(CURLOPT_NOSIGNAL, 1L);
     SET(CURLOPT_NOPROGRESS, 1L);
+    SET(CURLOPT_BUFFERSIZE, (long)READ_BUFFER_BYTES);
     SET(CURLOPT_TCP_NODELAY, 1L);
     SET(CURLOPT_TCP_KEEPALIVE, 1L);
     SET(CURLOPT_TCP_KEEPIDLE, 30L);
