@@ -41,9 +41,49 @@ def check_settings(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
                     Error(
                         f"The {model.__name__.lower()} status pipeline does not let "
                         f"{status!r} become {', '.join(sorted(missing))}.",
-                        hint="Put `from oscar_fulfillment.defaults import *` after oscar.defaults, "
-                        "or merge oscar_fulfillment.statuses into your own pipelines.",
+                        hint="Put `from oscar_fulfillment.defaults import *` at the end of the "
+                        "settings, or merge oscar_fulfillment.statuses into your own pipelines.",
                         id="oscar_fulfillment.E002",
                     )
                 )
+    return found + _status_problems()
+
+
+def _status_problems() -> list[CheckMessage]:
+    """Statuses that Oscar gives by itself, and that would keep orders from being fulfilled."""
+    from django.conf import settings
+
+    from oscar_fulfillment import conf, statuses
+
+    found: list[CheckMessage] = []
+    initial = getattr(settings, "OSCAR_INITIAL_LINE_STATUS", "")
+    if initial != statuses.OPEN:
+        found.append(
+            Error(
+                f"OSCAR_INITIAL_LINE_STATUS is {initial!r}: a line must begin as 'Open'.",
+                hint="Put `from oscar_fulfillment.defaults import *` at the end of the settings.",
+                id="oscar_fulfillment.E003",
+            )
+        )
+    initial = getattr(settings, "OSCAR_INITIAL_ORDER_STATUS", "")
+    if initial not in (statuses.PENDING, *conf.get("FULFILLABLE_STATUSES")):
+        found.append(
+            Error(
+                f"OSCAR_INITIAL_ORDER_STATUS is {initial!r}: an order must begin as 'Open', or as "
+                "'Pending' when it waits for its payment.",
+                hint="Put `from oscar_fulfillment.defaults import *` at the end of the settings.",
+                id="oscar_fulfillment.E003",
+            )
+        )
+    cascade = getattr(settings, "OSCAR_ORDER_STATUS_CASCADE", {})
+    ours = sorted(set(cascade) & set(statuses.ORDER_PIPELINE) - {statuses.PENDING})
+    if ours:
+        found.append(
+            Error(
+                f"OSCAR_ORDER_STATUS_CASCADE gives lines the status of their order for "
+                f"{', '.join(ours)}: an order that failed would overwrite the lines that are done.",
+                hint="Take these statuses out of the cascade.",
+                id="oscar_fulfillment.E004",
+            )
+        )
     return found

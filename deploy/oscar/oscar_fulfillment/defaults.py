@@ -1,4 +1,4 @@
-"""What a shop's settings module imports after ``oscar.defaults``: ``from … import *``."""
+"""What a shop's settings module imports at its end: ``from … import *``."""
 
 from __future__ import annotations
 
@@ -14,15 +14,14 @@ OSCAR_LINE_STATUS_PIPELINE = _statuses.LINE_PIPELINE
 # Lines have a life of their own; an order's status follows from them, never the other way.
 OSCAR_ORDER_STATUS_CASCADE: dict[str, str] = {}
 
-OSCAR_DASHBOARD_NAVIGATION = [
-    *_OSCAR_NAVIGATION,
-    {
-        "label": _("Fulfillment"),
-        "icon": "fas fa-graduation-cap",
-        "children": [
-            {"label": _("Overview"), "url_name": "fulfillment-dashboard:fulfillment-overview"},
-            {"label": _("Refunds"), "url_name": "fulfillment-dashboard:fulfillment-refunds"},
-            {"label": _("Rollout"), "url_name": "fulfillment-dashboard:fulfillment-rollout"},
-        ],
-    },
-]
+# For shops that have a menu of their own.
+FULFILLMENT_NAVIGATION = {
+    "label": _("Fulfillment"),
+    "icon": "fas fa-graduation-cap",
+    "children": [
+        {"label": _("Overview"), "url_name": "fulfillment-dashboard:fulfillment-overview"},
+        {"label": _("Refunds"), "url_name": "fulfillment-dashboard:fulfillment-refunds"},
+        {"label": _("Rollout"), "url_name": "fulfillment-dashboard:fulfillment-rollout"},
+    ],
+}
+OSCAR_DASHBOARD_NAVIGATION = [*_OSCAR_NAVIGATION, FULFILLMENT_NAVIGATION]

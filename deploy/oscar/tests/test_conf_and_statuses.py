@@ -24,6 +24,19 @@ def test_a_wrong_setting_is_reported(settings, given, words):
     assert [check.id for check in run_checks() if check.id == "oscar_fulfillment.E001"]
 
 
+@pytest.mark.parametrize(
+    ("name", "value", "check_id"),
+    [
+        ("OSCAR_INITIAL_LINE_STATUS", "Pending", "oscar_fulfillment.E003"),
+        ("OSCAR_INITIAL_ORDER_STATUS", "Being processed", "oscar_fulfillment.E003"),
+        ("OSCAR_ORDER_STATUS_CASCADE", {"Complete": "Shipped"}, "oscar_fulfillment.E004"),
+    ],
+)
+def test_a_status_that_would_stand_in_the_way_is_reported(settings, name, value, check_id):
+    setattr(settings, name, value)
+    assert check_id in [problem.id for problem in run_checks()]
+
+
 def test_addresses_may_be_a_list_or_a_text(settings):
     settings.OSCAR_FULFILLMENT = {"AMQP_URLS": "amqp://a, amqp://b"}
     assert conf.amqp_urls() == ["amqp://a", "amqp://b"]
