@@ -18,7 +18,7 @@
 enum {
     HEAD_BYTES_MAX = 64 * 1024, /* of all header lines of an answer */
     ANSWER_CAPACITY_FIRST = 4096,
-    /* One for each running handle: answers are small, and hundreds of libcurl's 16 KiB drop out of the caches. */
+    /* One for each running handle: answers are small, and hundreds of libcurl's 16 KiB fill the caches. */
     READ_BUFFER_BYTES = 4096,
     CONNECTION_IDLE_S = 50,  /* shorter than the idle limits of common servers and balancers */
     CONNECTION_LIFE_S = 300, /* so that changes of DNS are followed */
