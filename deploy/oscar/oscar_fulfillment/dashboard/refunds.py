@@ -55,8 +55,8 @@ class RefundForm(forms.Form):
             and getattr(line, "fulfillment_refund", None) is None
         ]
         # A single line is the one that is meant.
-        alone = [str(line.pk) for line in self.open_lines] if len(self.open_lines) == 1 else []
-        self.chosen = self.data.getlist("lines") if self.is_bound else alone
+        only = self.open_lines if len(self.open_lines) == 1 else []
+        self.fields["lines"].initial = [str(line.pk) for line in only]
         self.fields["lines"].choices = [  # type: ignore[attr-defined]
             (str(line.pk), f"{line.title} — {line.line_price_incl_tax} {order.currency}")
             for line in self.open_lines
