@@ -329,6 +329,19 @@ static void test_slots_of_several_processes_follow_each_other(void **state)
     assert_true(refused.start_us > 1000000);
 }
 
+/* What a claim does: the refresh is sent before it, so that its answer comes before the claim's. */
+static void test_a_pause_is_known_with_the_next_claim(void **state)
+{
+    (void)state;
+    open_all("0", 60000);
+    for (size_t i = 0; i < PROCESSES; i++)
+        assert_int_equal(admit(i), ADMITTED);
+    report(0, FULFILL_HEALTH_GOOD, FULFILL_WAIT, 30, false);
+    upstream_refresh(upstreams[1]);
+    reserve(1, "1", "60000000"); /* in the claim's place */
+    assert_int_equal(admit(1), POSTPONED);
+}
+
 struct try_call {
     struct upstream_call op;
     int64_t done_ms;
@@ -375,6 +388,7 @@ int main(void)
         TEST(test_retry_after_pauses_everybody),
         TEST(test_retry_after_is_capped),
         TEST(test_what_redis_forgets_is_closed),
+        TEST(test_a_pause_is_known_with_the_next_claim),
         TEST(test_slots_of_several_processes_follow_each_other),
         TEST(test_the_pool_keeps_to_its_rate),
     };

@@ -287,5 +287,7 @@ void stage_claim(struct job *job)
     job->claim = (struct job_claim){0};
     job->decided = false;
     job->ledger_active = true;
+    for (size_t i = 0; i < job->worker->upstream_count; i++)
+        upstream_refresh(job->worker->upstreams[i]);
     ledger_claim(job->worker->ledger, &job->ledger_op, job->order, &job->copy, on_claimed);
 }

@@ -14,7 +14,7 @@ struct upstream;
 
 enum breaker_state { BREAKER_CLOSED, BREAKER_OPEN, BREAKER_HALF_OPEN };
 
-/* Runs when the breaker opens or closes, as this process learns it (≤ 250 ms late for others' doings). */
+/* Runs when the breaker opens or closes, as this process learns it: with a claim, or half a second late. */
 typedef void upstream_state_fn(void *context, struct upstream *upstream);
 
 /* What all upstreams share. */
@@ -46,6 +46,12 @@ void upstream_redact(const struct upstream *upstream, char *text);
 /** Requests now with the API, waiting here, and the present limit of the former: for metrics. */
 void upstream_load(const struct upstream *upstream, int64_t *ret_in_flight, int64_t *ret_waiting,
                    int64_t *ret_limit);
+
+/**
+ * Asks Redis how the breaker stands, unless it is being asked. Called before a claim is sent: what the pool knew
+ * then is known here when the claim's answer comes, since one store answers in order. No-op without a store.
+ */
+void upstream_refresh(struct upstream *upstream);
 
 /* ---- admission: before a line is run ---- */
 

@@ -1,8 +1,9 @@
 /*
  * The breaker of an upstream and its pauses, one for the whole pool: Redis decides (scripts/breaker_*.lua),
- * this file keeps a view of it and asks as seldom as possible. Closed and well costs no command but the poll,
- * each 250 ms while the upstream is in use. While Redis is away the view goes on by itself, in this process
- * alone. Called by module_call.c (admit, report) and by the other parts.
+ * this file keeps a view of it. A view is renewed with the claims (upstream_refresh), so that no line runs on
+ * older news than its claim, and twice a second for what waits here and for /readyz. While Redis is away the
+ * view goes on by itself, in this process alone. Called by worker.c (refresh), module_call.c (admit, report)
+ * and by the other parts.
  */
 #include "worker/scripts.h"
 #include "worker/upstream_parts.h"
@@ -12,8 +13,7 @@
 #include <time.h>
 
 enum {
-    POLL_MS = 250,
-    IN_USE_MS = 5000,         /* the poll rests this long after the last use, unless the door is closed */
+    POLL_MS = 500,
     STALE_MS = 1000,          /* a view older than this is not trusted for an admission */
     PROBE_OUT_WAIT_MS = 2000, /* what waits for another's probe comes back after this */
     AWAY_WAIT_MS = 1000       /* the same when Redis cannot be asked for a probe */
@@ -152,11 +152,11 @@ static void on_state_reply(struct store_op *op, const struct store_reply *reply,
     upstream_release(upstream);
 }
 
-static void poll(struct upstream *upstream)
+void upstream_refresh(struct upstream *upstream)
 {
     struct store_arg key = STORE_ARG(upstream->breaker_key);
 
-    if (!upstream_has_store(upstream) || store_op_active(&upstream->poll_op))
+    if (upstream->closing || !upstream_has_store(upstream) || store_op_active(&upstream->poll_op))
         return;
     upstream_hold(upstream);
     store_script_start(upstream->store, &upstream->poll_op, scripts_find("breaker_state"), &key, 1, NULL, 0,
@@ -165,20 +165,8 @@ static void poll(struct upstream *upstream)
 
 static void on_poll_timer(struct loop_timer *timer)
 {
-    struct upstream *upstream = container_of(timer, struct upstream, poll_timer);
-    bool in_use = loop_now_ms(upstream->loop) - upstream->used_ms < IN_USE_MS;
-
-    if (!in_use && upstream_breaker(upstream) == BREAKER_CLOSED && upstream_closed_until_ms(upstream) == 0)
-        return;
-    poll(upstream);
+    upstream_refresh(container_of(timer, struct upstream, poll_timer));
     loop_timer_start(timer, POLL_MS);
-}
-
-void breaker_used(struct upstream *upstream)
-{
-    upstream->used_ms = loop_now_ms(upstream->loop);
-    if (upstream->store && !upstream->closing && !loop_timer_active(&upstream->poll_timer))
-        loop_timer_start(&upstream->poll_timer, POLL_MS);
 }
 
 void breaker_start(struct upstream *upstream)
@@ -187,6 +175,8 @@ void breaker_start(struct upstream *upstream)
     upstream->view.seen_ms = loop_now_ms(upstream->loop) - STALE_MS - 1;
     loop_timer_init(&upstream->poll_timer, upstream->loop, on_poll_timer);
     loop_timer_init(&upstream->turn_timer, upstream->loop, on_turn_timer);
+    if (upstream->store)
+        loop_timer_start(&upstream->poll_timer, POLL_MS);
 }
 
 void breaker_stop(struct upstream *upstream)
@@ -271,7 +261,6 @@ void upstream_admit(struct upstream *upstream, struct admit_op *op, admit_fn *do
     *op = (struct admit_op){.done = done, .upstream = upstream, .in_flight = true};
     loop_task_init(&op->task, upstream->loop, on_admit_task);
     upstream_hold(upstream);
-    breaker_used(upstream);
     if (upstream->closing) {
         op->admission = POSTPONED;
         op->until_ms = breaker_now_ms(upstream) + AWAY_WAIT_MS;
@@ -421,7 +410,6 @@ void upstream_report(struct upstream *upstream, struct report_op *op, const stru
     snprintf(words, sizeof(words), "%s", news->words ? news->words : "");
     loop_task_init(&op->task, upstream->loop, on_report_task);
     upstream_hold(upstream);
-    breaker_used(upstream);
     if (silent) {
         loop_task_start(&op->task);
         return;

@@ -184,7 +184,6 @@ void upstream_call_start(struct upstream_call *call, bool probe, upstream_call_f
     call->done = done;
     call->probe = probe;
     upstream_hold(upstream);
-    breaker_used(upstream);
     if (upstream->closing)
         call_end_unsent(call, FULFILL_HOST_FAILED, 0, -1, "shutting down");
     else if (call->credentials != 0 && !wants_api_key(call) && !wants_token(call))

@@ -81,7 +81,6 @@ struct upstream {
     struct loop_timer poll_timer;
     struct loop_timer turn_timer; /* when an open breaker becomes half-open, a pause ends */
     struct store_op poll_op;
-    int64_t used_ms; /* loop clock of the last use; the poll rests when it is long ago */
     struct slots slots;
     struct rate rate;
     struct call_list queue; /* waiting for slot and rate */
@@ -100,7 +99,6 @@ bool upstream_has_store(const struct upstream *upstream); /* Redis can be asked 
 /* ---- upstream_breaker.c ---- */
 void breaker_start(struct upstream *upstream);
 void breaker_stop(struct upstream *upstream);
-void breaker_used(struct upstream *upstream);            /* keeps the poll awake */
 int64_t breaker_now_ms(const struct upstream *upstream); /* Redis' clock */
 /* Wall clock until which calls of ordinary lines end unsent; 0 = they may go. */
 int64_t breaker_holds_until_ms(const struct upstream *upstream);
