@@ -39,7 +39,7 @@ def go_through(watch, begin, end, can_publish):
     watch.assert_all_complete_once()
     assert len(watch.requests_of([slow])) == 1, "what was done already was done again"
     watch.assert_told_once("broker.down")
-    watch.wait_told("broker.up")
+    watch.wait_over("broker.down", "broker.up")
     watch.assert_quiet()
 
 

@@ -95,7 +95,7 @@ def test_a_full_queue_stops_work_until_there_is_room(rig, watch):
     assert len(watch.requests_of(later)) == 5
     watch.wait_ready()
     watch.assert_told_once("broker.refuses")
-    watch.wait_told("broker.takes")
+    watch.wait_over("broker.refuses", "broker.takes")
 
 
 def test_a_deleted_queue_is_declared_again(rig, watch):

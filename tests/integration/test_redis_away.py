@@ -67,7 +67,7 @@ def go_through(watch, begin, end, words, event):
     watch.wait_ready()
     assert len(watch.requests_of([slow])) == 1, "what was done already was done again"
     watch.assert_told_once(event)
-    watch.wait_told({"redis.down": "redis.up", "redis.refuses": "redis.serves"}[event])
+    watch.wait_over(event, {"redis.down": "redis.up", "redis.refuses": "redis.serves"}[event])
     watch.assert_quiet()
 
 

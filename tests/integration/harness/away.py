@@ -63,16 +63,20 @@ class Watch:
         return [line for line in self.daemon.log()[self._log_from:]
                 if (line.get("event") in events if events else line.get("level") in ("warning", "error"))]
 
+    def _tellers(self, event):
+        return [(line.get("role"), line.get("slot"), line.get("link")) for line in self.lines(event)]
+
     def assert_told_once(self, event):
         """At least one worker says it; none says it twice of the same link."""
-        told = [(line.get("role"), line.get("slot"), line.get("link")) for line in self.lines(event)]
+        told = self._tellers(event)
         assert told, f"nothing said {event}; said: {self.lines()}"
         assert len(told) == len(set(told)), f"{event} was said more than once: {self.lines(event)}"
         assert all(line.get("why") and line.get("look") for line in self.lines(event)), self.lines(event)
 
-    def wait_told(self, event):
-        """The end of the trouble is said, too."""
-        wait_until(lambda: self.lines(event), f"the log to say {event}")
+    def wait_over(self, began, ended):
+        """Whoever told of the trouble tells of its end, too: only then would it tell of the same trouble again."""
+        wait_until(lambda: set(self._tellers(began)) <= set(self._tellers(ended)),
+                   f"every worker that said {began} to say {ended}")
 
     def assert_quiet(self, most=12):
         assert len(self.lines()) <= most, self.lines()
