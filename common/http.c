@@ -14,8 +14,12 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <limits.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 struct op_list {
@@ -308,6 +312,18 @@ static int on_socket(CURL *easy, curl_socket_t fd, int what, void *context, void
     return 0;
 }
 
+/*
+ * Nothing that was written is repeated by the kernel after the exchange has given up: a request that a
+ * network swallowed must not arrive behind the one that was sent in its stead (tcp(7), TCP_USER_TIMEOUT,
+ * milliseconds).
+ */
+static void limit_repeats(int fd, const struct http_exchange *exchange)
+{
+    unsigned timeout_ms = exchange->timeout_ms < INT_MAX ? (unsigned)exchange->timeout_ms : INT_MAX;
+
+    (void)setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &timeout_ms, sizeof(timeout_ms)); /* a help only */
+}
+
 static curl_socket_t on_socket_open(void *context, curlsocktype purpose, struct curl_sockaddr *address)
 {
     struct http_exchange *exchange = context;
@@ -329,6 +345,7 @@ static curl_socket_t on_socket_open(void *context, curlsocktype purpose, struct 
         return CURL_SOCKET_BAD;
     }
     watch->is_ours = true;
+    limit_repeats(fd, exchange);
     return fd;
 }
 

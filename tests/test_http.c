@@ -9,7 +9,10 @@
 #include "support/tls_server.h"
 #include "support/unit.h"
 
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <stdio.h>
+#include <sys/socket.h>
 
 /* ---- outcomes ---- */
 
@@ -72,6 +75,29 @@ static void test_no_answer_in_time_is_told_as_sent(void **state)
     http_trial_finish(&half, HTTP_TIMED_OUT);
     assert_true(none.op.sent && half.op.sent);
     assert_true(none.op.elapsed_ms >= TIMEOUT_MS);
+}
+
+/* Whether a socket of this process gives up what is not acknowledged after so long. */
+static bool some_socket_gives_up_after(unsigned wanted_ms)
+{
+    for (int fd = 3; fd < 1024; fd++) {
+        unsigned timeout_ms = 0;
+        socklen_t size = sizeof(timeout_ms);
+        if (getsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &timeout_ms, &size) == 0 && timeout_ms == wanted_ms)
+            return true;
+    }
+    return false;
+}
+
+static void test_the_kernel_repeats_nothing_after_the_deadline(void **state)
+{
+    struct trial trial;
+
+    (void)state;
+    assert_false(some_socket_gives_up_after(LONG_MS));
+    http_trial_start(&trial, "POST", "/ok", "x", LONG_MS);
+    http_trial_finish(&trial, HTTP_ANSWERED);
+    assert_true(some_socket_gives_up_after(LONG_MS)); /* kept for reuse */
 }
 
 static void test_a_body_that_the_server_does_not_read_in_time_was_not_sent(void **state)
@@ -428,6 +454,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(test_every_way_to_answer_has_its_outcome),
+        TEST(test_the_kernel_repeats_nothing_after_the_deadline),
         TEST(test_no_answer_in_time_is_told_as_sent),
         TEST(test_a_body_that_the_server_does_not_read_in_time_was_not_sent),
         TEST(test_a_body_cut_off_on_a_new_connection_was_not_sent),

@@ -48,8 +48,9 @@ void upstream_load(const struct upstream *upstream, int64_t *ret_in_flight, int6
                    int64_t *ret_limit);
 
 /**
- * Asks Redis how the breaker stands, unless it is being asked. Called before a claim is sent: what the pool knew
- * then is known here when the claim's answer comes, since one store answers in order. No-op without a store.
+ * Asks Redis how the breaker stands, unless it is being asked. Called before a claim is sent: what the pool
+ * knew then is known here when the claim's answer comes, since one store answers in order. No-op without a
+ * store.
  */
 void upstream_refresh(struct upstream *upstream);
 

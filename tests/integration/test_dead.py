@@ -195,7 +195,8 @@ def test_nothing_is_lost_when_it_is_killed_midway(console, client, number):
     done, left = numbers(client.peek("orders")), numbers(client.peek("dead"))
     assert 20 < len(done) < 1500, "it was not killed midway"
     assert sorted({*done, *left}) == sorted(order["order_number"] for order in orders)
-    assert len(done) + len(left) <= 1500 + HANDS  # at most what was in hand is there twice
+    # What was in hand is there twice, and what was acked in the turn that the kill interrupted.
+    assert len(done) + len(left) <= 1500 + 2 * HANDS
     client.wait_depth("dead", len(left))
     assert console.command("dead", "requeue", "--all").returncode == 0
     assert {*numbers(client.peek("orders"))} == {order["order_number"] for order in orders}

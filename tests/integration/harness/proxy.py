@@ -21,7 +21,8 @@ class Proxy:
     delay(s)       every piece of data is that much late
     cut_after(n)   each connection ends by RST after n bytes from the server
 
-    What a black hole has swallowed comes out when it ends, as TCP would repeat it.
+    What a black hole has swallowed comes out when it ends, as TCP would repeat it, unless whoever sent it has
+    closed the connection meanwhile.
     """
 
     def __init__(self, target_port):
@@ -103,6 +104,7 @@ class Proxy:
             while not link.over:
                 if self._silent:
                     self._never.wait(PAUSE_S)
+                    link.over = link.over or _has_closed(source)
                 elif select.select([source], [], [], PAUSE_S)[0]:
                     self._forward(link, source, target, source.recv(CHUNK))
         except OSError:
@@ -120,6 +122,9 @@ class Proxy:
             self._never.wait(self._delay_s)
         while self._silent and not link.over:
             self._never.wait(PAUSE_S)
+            link.over = link.over or _has_closed(source)
+        if link.over:
+            return
         if source is link.far and self._limit is not None:
             data = data[:max(self._limit - link.answered, 0)]
             link.answered += len(data)
@@ -148,6 +153,13 @@ class _Link:
             _reset(self.near)
             _reset(self.far)
         return last
+
+
+def _has_closed(sock):
+    """Whether the other side has ended the connection, whatever is still to be read."""
+    poll = select.poll()
+    poll.register(sock, select.POLLRDHUP)
+    return bool(poll.poll(0))
 
 
 def _reset(sock):
