@@ -39,21 +39,12 @@ void check_fail(struct check *check, const char *what, const char *remedy, const
 
 static error_t parse(int key, char *value, struct argp_state *state)
 {
-    const char **config = state->input;
-
-    if (key == 'c')
-        *config = value;
-    else if (key == ARGP_KEY_END && !*config)
-        argp_error(state, "--config FILE is needed");
-    else
-        return key == ARGP_KEY_END ? 0 : ARGP_ERR_UNKNOWN;
-    return 0;
+    return command_config_option(key, value, state, state->input);
 }
 
 int cmd_check(int argc, char **argv)
 {
-    static const struct argp_option options[] = {{"config", 'c', "FILE", 0, "configuration file (INI)", 0},
-                                                 {0}};
+    static const struct argp_option options[] = {COMMAND_CONFIG_OPTION, {0}};
     static const struct argp argp = {
         .options = options,
         .parser = parse,

@@ -353,9 +353,6 @@ static error_t parse(int key, char *value, struct argp_state *state)
     struct arguments *arguments = state->input;
 
     switch (key) {
-    case 'c':
-        arguments->config = value;
-        return 0;
     case 'o':
         arguments->order = value;
         return 0;
@@ -376,19 +373,18 @@ static error_t parse(int key, char *value, struct argp_state *state)
     case ARGP_KEY_END:
         if (arguments->words == 0)
             argp_error(state, "list or requeue is expected");
-        if (!arguments->config)
-            argp_error(state, "--config FILE is needed");
         if (arguments->requeue && !arguments->order && !arguments->reason && !arguments->all)
             argp_error(state, "requeue needs --order, --reason or --all");
-        return 0;
+        break;
     default:
-        return ARGP_ERR_UNKNOWN;
+        break;
     }
+    return command_config_option(key, value, state, &arguments->config);
 }
 
 int cmd_dead(int argc, char **argv)
 {
-    static const struct argp_option options[] = {{"config", 'c', "FILE", 0, "configuration file (INI)", 0},
+    static const struct argp_option options[] = {COMMAND_CONFIG_OPTION,
                                                  {"order", 'o', "NUMBER", 0, "only this order", 0},
                                                  {"reason", 'r', "CODE", 0, "only with this reason", 0},
                                                  {"all", 'a', NULL, 0, "all of them (requeue)", 0},

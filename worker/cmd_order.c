@@ -159,18 +159,14 @@ static void on_link(void *context, struct operator_link *link, const struct faul
 
 /* ---- the command ---- */
 
-static const struct argp_option options[] = {{"config", 'c', "FILE", 0, "configuration file (INI)", 0},
-                                             {"json", 'j', NULL, 0, "as JSON, for programs", 0},
-                                             {0}};
+static const struct argp_option options[] = {
+    COMMAND_CONFIG_OPTION, {"json", 'j', NULL, 0, "as JSON, for programs", 0}, {0}};
 
 static error_t take_option(int key, char *value, struct argp_state *state)
 {
     struct arguments *arguments = state->input;
 
     switch (key) {
-    case 'c':
-        arguments->config = value;
-        return 0;
     case 'j':
         arguments->json = true;
         return 0;
@@ -182,12 +178,11 @@ static error_t take_option(int key, char *value, struct argp_state *state)
     case ARGP_KEY_END:
         if (!arguments->number)
             argp_error(state, "which order? Give its number");
-        if (!arguments->config)
-            argp_error(state, "--config FILE is needed");
-        return 0;
+        break;
     default:
-        return ARGP_ERR_UNKNOWN;
+        break;
     }
+    return command_config_option(key, value, state, &arguments->config);
 }
 
 static int inquire(struct inquiry *inquiry, const struct settings *settings)

@@ -21,20 +21,10 @@ static error_t parse(int key, char *value, struct argp_state *state)
 {
     struct arguments *arguments = state->input;
 
-    switch (key) {
-    case 'c':
-        arguments->config = value;
-        return 0;
-    case 'd':
-        arguments->declare = true;
-        return 0;
-    case ARGP_KEY_END:
-        if (!arguments->config)
-            argp_error(state, "--config FILE is needed");
-        return 0;
-    default:
-        return ARGP_ERR_UNKNOWN;
-    }
+    if (key != 'd')
+        return command_config_option(key, value, state, &arguments->config);
+    arguments->declare = true;
+    return 0;
 }
 
 struct declaration {
@@ -109,9 +99,8 @@ static int print(const struct settings *settings)
 
 int cmd_topology(int argc, char **argv)
 {
-    static const struct argp_option options[] = {{"config", 'c', "FILE", 0, "configuration file (INI)", 0},
-                                                 {"declare", 'd', NULL, 0, "declare it at the broker", 0},
-                                                 {0}};
+    static const struct argp_option options[] = {
+        COMMAND_CONFIG_OPTION, {"declare", 'd', NULL, 0, "declare it at the broker", 0}, {0}};
     static const struct argp argp = {
         .options = options,
         .parser = parse,

@@ -3,11 +3,11 @@
  */
 #include "worker/operator_link.h"
 
-#include "worker/scripts.h"
+#include "worker/links_open.h"
 
 #include <string.h>
 
-enum { UP_TIMEOUT_MS = 10 * 1000, HEARTBEAT_S = 10, MAX_OUTPUT_BYTES = 64 * 1024 * 1024 };
+enum { UP_TIMEOUT_MS = 10 * 1000 };
 
 struct operator_link {
     struct loop *loop;
@@ -77,59 +77,7 @@ static void on_store(void *context, bool up, const struct fault *fault)
     tell_when_up(link);
 }
 
-static enum err read_secret(const char *path, char **ret_secret, struct fault *ret_fault)
-{
-    *ret_secret = NULL;
-    return path ? settings_read_secret(path, ret_secret, ret_fault) : OK;
-}
-
-static enum err open_broker(struct operator_link *link, const struct settings *settings,
-                            struct fault *ret_fault)
-{
-    static const struct broker_events events = {.on_link = on_broker, .on_blocked = on_blocked};
-    AUTO_FREE char *password = NULL;
-    enum err err = read_secret(settings->amqp_password_file, &password, ret_fault);
-    struct broker_options options = {
-        .uris = settings->amqp_uris,
-        .username = settings->amqp_username,
-        .connection_name = "fulfilld command",
-        .tls_ca_file = settings->amqp_tls_ca_file,
-        .tls_cert_file = settings->amqp_tls_cert_file,
-        .tls_key_file = settings->amqp_tls_key_file,
-        .tls_verify = settings->amqp_tls_verify,
-        .heartbeat_s = HEARTBEAT_S,
-        .consumes = true,
-        .publishes = true,
-        .max_output_bytes = MAX_OUTPUT_BYTES,
-    };
-
-    if (err != OK)
-        return err;
-    options.password = password;
-    link->several_nodes = strchr(settings->amqp_uris, ',') != NULL;
-    link->broker = broker_open(link->loop, &options, &events, link, ret_fault);
-    return link->broker ? OK : ret_fault->code;
-}
-
-static enum err open_store(struct operator_link *link, const struct settings *settings,
-                           struct fault *ret_fault)
-{
-    AUTO_FREE char *password = NULL;
-    enum err err = read_secret(settings->redis_password_file, &password, ret_fault);
-    struct store_options options = {
-        .uri = settings->redis_uri,
-        .username = settings->redis_username,
-        .timeout_ms = settings->redis_timeout_ms,
-        .scripts = scripts_table,
-        .script_count = scripts_count,
-    };
-
-    if (err != OK)
-        return err;
-    options.password = password;
-    link->store = store_open(link->loop, &options, on_store, link, ret_fault);
-    return link->store ? OK : ret_fault->code;
-}
+static const struct broker_events broker_events = {.on_link = on_broker, .on_blocked = on_blocked};
 
 struct operator_link *operator_link_open(const struct settings *settings, int what, operator_link_fn *on_link,
                                          void *context, struct fault *ret_fault)
@@ -142,6 +90,7 @@ struct operator_link *operator_link_open(const struct settings *settings, int wh
         return NULL;
     link->loop = loop_new();
     link->what = what;
+    link->several_nodes = strchr(settings->amqp_uris, ',') != NULL;
     link->on_link = on_link;
     link->context = context;
     if (!link->loop) {
@@ -151,9 +100,10 @@ struct operator_link *operator_link_open(const struct settings *settings, int wh
     loop_timer_init(&link->deadline, link->loop, on_deadline);
     loop_timer_start(&link->deadline, UP_TIMEOUT_MS);
     if (what & OPERATOR_BROKER)
-        err = open_broker(link, settings, ret_fault);
+        err = links_open_broker(link->loop, settings, "fulfilld command", &broker_events, link, &link->broker,
+                                ret_fault);
     if (err == OK && (what & OPERATOR_STORE))
-        err = open_store(link, settings, ret_fault);
+        err = links_open_store(link->loop, settings, on_store, link, &link->store, ret_fault);
     if (err == OK)
         return link;
     operator_link_stop(link);

@@ -326,10 +326,12 @@ static ssize_t read_all(const char *path, char *bytes, size_t size)
 
 MUST_CHECK enum err settings_read_secret(const char *path, char **ret_secret, struct fault *ret_fault)
 {
-    AUTO_FREE char *bytes = calloc(1, SETTINGS_SECRET_MAX_BYTES + 2);
+    AUTO_FREE char *bytes = path ? calloc(1, SETTINGS_SECRET_MAX_BYTES + 2) : NULL;
     const char *problem = NULL;
     ssize_t length;
 
+    if (!path)
+        return OK;
     if (!bytes)
         return fail_memory(ret_fault);
     length = read_all(path, bytes, SETTINGS_SECRET_MAX_BYTES + 1);

@@ -86,6 +86,7 @@ const char *settings_module_value(const struct module_settings *module, const ch
 
 /**
  * Reads a secret file: at most SETTINGS_SECRET_MAX_BYTES, line ends at its end dropped, not empty, no NUL.
+ * Without a path there is none: ret_secret stays as it is.
  * The caller frees it (explicit_bzero first is welcome) and never logs it.
  */
 MUST_CHECK enum err settings_read_secret(const char *path, char **ret_secret, struct fault *ret_fault);

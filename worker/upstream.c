@@ -27,11 +27,6 @@ static enum err copy_text(const char *text, char **ret_copy)
     return *ret_copy ? OK : ERR_NOMEM;
 }
 
-static enum err read_secret(const char *path, char **ret_secret, struct fault *ret_fault)
-{
-    return path ? settings_read_secret(path, ret_secret, ret_fault) : OK;
-}
-
 /* A base URL without its last slashes; http and https only, no query. */
 static enum err copy_base_url(const struct upstream_settings *settings, char **ret_url,
                               struct fault *ret_fault)
@@ -62,7 +57,7 @@ static enum err take_settings(struct upstream *upstream, const struct upstream_s
     if (err == OK)
         err = copy_base_url(settings, &upstream->base_url, ret_fault);
     if (err == OK)
-        err = read_secret(settings->api_key_file, &upstream->api_key, ret_fault);
+        err = settings_read_secret(settings->api_key_file, &upstream->api_key, ret_fault);
     if (err == OK)
         err = copy_text("X-Edx-Api-Key", &upstream->api_key_header);
     if (err == OK)
@@ -70,7 +65,7 @@ static enum err take_settings(struct upstream *upstream, const struct upstream_s
     if (err == OK)
         err = copy_text(settings->oauth_client_id, &upstream->client_id);
     if (err == OK)
-        err = read_secret(settings->oauth_client_secret_file, &upstream->client_secret, ret_fault);
+        err = settings_read_secret(settings->oauth_client_secret_file, &upstream->client_secret, ret_fault);
     if (err != OK)
         return err;
     upstream->is_lms = strcmp(upstream->name, "lms") == 0;

@@ -6,15 +6,13 @@
 #include "worker/worker_open.h"
 
 #include "common/log.h"
-#include "worker/scripts.h"
+#include "worker/links_open.h"
 #include "worker/shared.h"
 
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
-
-enum { MAX_OUTPUT_BYTES = 64 * 1024 * 1024 };
 
 /* "host/pid/slot": unique among the processes of a pool, and of use to a person. */
 static void make_owner(struct worker *worker)
@@ -23,68 +21,6 @@ static void make_owner(struct worker *worker)
 
     gethostname(host, sizeof(host) - 1);
     snprintf(worker->owner, sizeof(worker->owner), "%s/%d/%d", host, (int)getpid(), worker->slot);
-}
-
-static enum err read_secret(const char *path, char **ret_secret, struct fault *ret_fault)
-{
-    *ret_secret = NULL;
-    return path ? settings_read_secret(path, ret_secret, ret_fault) : OK;
-}
-
-static void forget_secret(char *secret)
-{
-    if (secret)
-        explicit_bzero(secret, strlen(secret));
-    free(secret);
-}
-
-static enum err open_store(struct worker *worker, store_state_fn *on_store, struct fault *ret_fault)
-{
-    const struct settings *settings = worker->settings;
-    char *password;
-    enum err err = read_secret(settings->redis_password_file, &password, ret_fault);
-    struct store_options options = {
-        .uri = settings->redis_uri,
-        .username = settings->redis_username,
-        .timeout_ms = settings->redis_timeout_ms,
-        .scripts = scripts_table,
-        .script_count = scripts_count,
-    };
-
-    if (err != OK)
-        return err;
-    options.password = password;
-    worker->store = store_open(worker->loop, &options, on_store, worker, ret_fault);
-    forget_secret(password);
-    return worker->store ? OK : ret_fault->code;
-}
-
-static enum err open_broker(struct worker *worker, const struct broker_events *events,
-                            struct fault *ret_fault)
-{
-    const struct settings *settings = worker->settings;
-    char *password;
-    enum err err = read_secret(settings->amqp_password_file, &password, ret_fault);
-    struct broker_options options = {
-        .uris = settings->amqp_uris,
-        .username = settings->amqp_username,
-        .connection_name = worker->owner,
-        .tls_ca_file = settings->amqp_tls_ca_file,
-        .tls_cert_file = settings->amqp_tls_cert_file,
-        .tls_key_file = settings->amqp_tls_key_file,
-        .tls_verify = settings->amqp_tls_verify,
-        .heartbeat_s = settings->amqp_heartbeat_ms / 1000,
-        .consumes = true,
-        .publishes = true,
-        .max_output_bytes = MAX_OUTPUT_BYTES,
-    };
-
-    if (err != OK)
-        return err;
-    options.password = password;
-    worker->broker = broker_open(worker->loop, &options, events, worker, ret_fault);
-    forget_secret(password);
-    return worker->broker ? OK : ret_fault->code;
 }
 
 static enum err open_upstreams(struct worker *worker, upstream_state_fn *on_upstream, struct fault *ret_fault)
@@ -157,7 +93,8 @@ enum err worker_open(struct worker *worker, const struct worker_callbacks *callb
     worker_links_init(worker);
     worker->signals[0] = loop_signal_new(worker->loop, SIGTERM, callbacks->on_signal, worker);
     worker->signals[1] = loop_signal_new(worker->loop, SIGINT, callbacks->on_signal, worker);
-    err = open_store(worker, callbacks->on_store, ret_fault);
+    err = links_open_store(worker->loop, worker->settings, callbacks->on_store, worker, &worker->store,
+                           ret_fault);
     if (err == OK)
         err = open_ledger(worker, ret_fault);
     if (err == OK)
@@ -168,7 +105,8 @@ enum err worker_open(struct worker *worker, const struct worker_callbacks *callb
         err = worker->modules ? OK : ret_fault->code;
     }
     if (err == OK)
-        err = open_broker(worker, &callbacks->broker, ret_fault);
+        err = links_open_broker(worker->loop, worker->settings, worker->owner, &callbacks->broker, worker,
+                                &worker->broker, ret_fault);
     return err;
 }
 
