@@ -1,9 +1,10 @@
-"""Fixtures: one broker and one Redis for the session, everything else for one test.
+"""Fixtures: one broker for all files, one Redis for a file, everything else for one test.
 
 A test that breaks a server takes own_broker or own_redis instead; it may do with them what it likes.
 Tests on the shared servers keep apart by `prefix`.
 """
 
+import json
 import os
 import pathlib
 import shutil
@@ -34,6 +35,11 @@ def require(program, what):
 @pytest.fixture(scope="session")
 def broker(tmp_path_factory):
     """The RabbitMQ node all tests share. Never stop, pause or alarm it: take own_broker for that."""
+    shared = os.environ.get("FULFILLD_SHARED_BROKER")
+    if shared:
+        place = json.loads(pathlib.Path(shared).read_text())
+        yield RabbitMQ.at(place["directory"], place["port"])
+        return
     node = RabbitMQ(tmp_path_factory.mktemp("rabbitmq"))
     try:
         yield node.start()
@@ -43,7 +49,7 @@ def broker(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def redis(tmp_path_factory):
-    """The Redis all tests share. Never stop or flush it: take own_redis for that."""
+    """The Redis all tests of a file share. Never stop or flush it: take own_redis for that."""
     server = Redis(tmp_path_factory.mktemp("redis"))
     try:
         yield server.start()

@@ -58,7 +58,8 @@ class Console:
         assert self.client.wait_event(order["order_number"], "complete").data["generation"] == 2
 
     def wait_no_shovel(self):
-        wait_until(lambda: self.broker.api("GET", "/parameters/shovel") == [], "the shovel to be over", pause_s=0.2)
+        wait_until(lambda: not {"requeue", "unrouted"} & {shovel["name"] for shovel in self.broker.api(
+            "GET", "/parameters/shovel")}, "the shovel to be over", pause_s=0.2)
 
     def destroy(self):
         self.daemon.destroy()

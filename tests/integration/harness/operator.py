@@ -12,8 +12,9 @@ class Operator:
         self.stack = stack
         self.client = stack.client
 
-    def shovel(self, name="requeue", amount="queue-length", wait=True):
+    def shovel(self, amount="queue-length", wait=True):
         """The one-shot shovel of docs/operations.md, from the dead queue to the orders queue."""
+        name = self.client.name("requeue")
         uri = self.stack.broker.uri
         value = {"src-protocol": "amqp091", "src-uri": uri, "src-queue": self.client.name("dead"),
                  "src-delete-after": amount, "dest-protocol": "amqp091", "dest-uri": uri,

@@ -29,6 +29,14 @@ class RabbitMQ:
         self.management_port = self.port + 1
         self._pid = None
 
+    @classmethod
+    def at(cls, directory, port):
+        """A node that somebody else has started."""
+        node = cls.__new__(cls)
+        node.directory, node.port, node.management_port = pathlib.Path(directory), port, port + 1
+        node._pid = int(node._script("pid", node.directory))
+        return node
+
     # life
 
     def start(self):
@@ -117,7 +125,9 @@ class RabbitMQ:
         if not tool.exists():
             address = f"http://127.0.0.1:{self.management_port}/cli/rabbitmqadmin"
             with urllib.request.urlopen(address, timeout=10) as answer:
-                tool.write_bytes(answer.read())
+                mine = tool.with_name(f"rabbitmqadmin.{os.getpid()}")
+                mine.write_bytes(answer.read())
+                mine.rename(tool)
         argv = [sys.executable, tool, "-H", "127.0.0.1", "-P", str(self.management_port),
                 "-u", USER, "-p", PASSWORD, *args]
         return _run(argv)
