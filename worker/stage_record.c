@@ -42,6 +42,7 @@ static void decide(struct job *job)
         .first_ms = job->claim.first_ms,
         .now_ms = now_ms,
         .chance = needs_chance(job) ? chance() : 0,
+        .interrupted = job->stopping,
     };
 
     job->retry = retry_decide(limits, &input, job->lines, job->order->line_count);
