@@ -150,7 +150,10 @@ def test_rabbitmq_refuses_the_password(config, broker):
 def test_nothing_is_declared(config, prefix):
     lines = check(config, 1, env={"FULFILLD_AMQP_PREFIX": prefix + "-other"})
     assert "topology --declare" in lines["RabbitMQ topology"]
-    assert f"queue {prefix}-other.orders is missing" in lines["RabbitMQ management"]
+    assert [line.split(": ", 1)[1].split(";")[0] for line in lines["RabbitMQ management"].splitlines()] == [
+        f"exchange {prefix}-other.unrouted and 23 more are missing",
+        f"queue {prefix}-other.unrouted and 22 more are missing",
+        f"binding from {prefix}-other.unrouted to {prefix}-other.unrouted with key '' and 42 more are missing"]
 
 
 def test_a_binding_was_removed(breakable, broker, client, prefix):
