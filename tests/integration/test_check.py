@@ -131,6 +131,12 @@ def test_redis_refuses_the_password(config, own_redis, tmp_path):
     assert_only_failure(lines, "Redis", "redis.password_file")
 
 
+def test_redis_asks_for_a_password_that_is_not_set(config, own_redis):
+    own_redis.set("requirepass", "right")
+    lines = check(config, 1, env={"FULFILLD_REDIS_URI": own_redis.uri})
+    assert_only_failure(lines, "Redis", "NOAUTH", "redis.password_file")
+
+
 # RabbitMQ
 
 def test_rabbitmq_is_not_there(config):
