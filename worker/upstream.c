@@ -5,6 +5,7 @@
 #include "worker/upstream_parts.h"
 
 #include "common/digest.h"
+#include "common/log.h"
 #include "common/text.h"
 
 #include <stdio.h>
@@ -204,6 +205,21 @@ void upstream_free(struct upstream *upstream)
         upstream_call_cancel(upstream->queue.first);
     http_close(TAKE(upstream->http));
     upstream_release(upstream);
+}
+
+/* ---- what every exchange tells ---- */
+
+void upstream_exchanged(struct upstream *upstream, const struct http_op *op)
+{
+    limit_count(op);
+    if (op->outcome == HTTP_ANSWERED)
+        upstream->tls_told = false;
+    if (op->outcome != HTTP_NO_TLS || upstream->tls_told)
+        return;
+    upstream->tls_told = true;
+    log_error("upstream.tls", "TLS to an upstream fails: its orders wait",
+              LOG_STR("upstream", upstream->name), LOG_STR("why", op->detail),
+              LOG_STR("look", "its certificate, ca_file, base_url"));
 }
 
 /* ---- small questions ---- */

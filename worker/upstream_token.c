@@ -149,7 +149,7 @@ static void on_token(struct http_op *op)
     struct call_list waiting = token->waiting;
     char words[160];
 
-    limit_count(op);
+    upstream_exchanged(upstream, op);
     token->fetching = false;
     token->waiting = (struct call_list){0};
     if (!kept)

@@ -495,6 +495,12 @@ def test_nothing_is_left_waiting_and_no_learner_was_enrolled_twice(cases, stack)
     assert [stats[name] for name in ("repeated_enrolls", "repeated_revokes", "repeated_entitlements")] == [0, 0, 0]
 
 
+def test_tls_that_fails_is_told_once(cases, stack):
+    lines = [line for line in stack.daemon.log() if line["event"] == "upstream.tls"]
+    assert [(line["level"], line["upstream"]) for line in lines] == [("error", "net_tls")]
+    assert lines[0]["why"]
+
+
 def test_an_entitlement_brings_its_uuid(cases):
     for row in ("ENT_DONE", "ENT_NO_UUID", "ENT_408"):
         assert cases[row].events()[-1].line["result"]["uuid"], row
