@@ -56,6 +56,7 @@ struct rate {
 
 struct token {
     char *value;        /* "JWT eyJ…", NULL = none */
+    char *last;         /* the one before, which an answer may still speak of */
     int64_t serial;     /* of value; grows */
     int64_t expires_ms; /* loop clock; 5 s early already */
     bool fetching;

@@ -22,10 +22,14 @@ bool token_valid(const struct upstream *upstream)
 
 void token_forget(struct upstream *upstream, int64_t serial)
 {
-    if (upstream->token.value && upstream->token.serial == serial) {
-        explicit_bzero(upstream->token.value, strlen(upstream->token.value));
-        free(TAKE(upstream->token.value));
-    }
+    struct token *token = &upstream->token;
+
+    if (!token->value || token->serial != serial)
+        return;
+    if (token->last)
+        explicit_bzero(token->last, strlen(token->last));
+    free(token->last);
+    token->last = TAKE(token->value);
 }
 
 static void put_form(struct text *body, const char *key, const char *value)
