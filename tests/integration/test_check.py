@@ -91,6 +91,12 @@ def test_a_secret_that_is_not_there(config, tmp_path):
     assert_only_failure(lines, "upstream lms", str(tmp_path / "nowhere"))
 
 
+def test_a_certificate_of_the_broker_that_is_not_there(config, broker, tmp_path):
+    config.configure({"amqp": {"uris": broker.uri.replace("amqp:", "amqps:"), "tls_ca_file": tmp_path / "nowhere"}})
+    lines = check(config, 2)
+    assert f"{tmp_path / 'nowhere'}: No such file or directory" in lines["RabbitMQ login"]
+
+
 def test_a_module_that_is_not_known(config):
     config.configure({"modules": {"Seat": "enrolment"}})
     lines = check(config, 2)
