@@ -77,7 +77,11 @@ struct broker_tls *broker_tls_new(const char *ca_file, const char *cert_file, co
     if (bad_file) {
         char words[120];
 
-        last_ssl_words(words, sizeof(words));
+        /* OpenSSL's words for a file that is not there are "system lib". */
+        if (access(bad_file, R_OK) != 0)
+            snprintf(words, sizeof(words), "%s", strerror(errno));
+        else
+            last_ssl_words(words, sizeof(words));
         *ret_fault = fault_make(ERR_CONFIG, "TLS to the broker: cannot use %s: %s", bad_file, words);
         broker_tls_free(tls);
         return NULL;

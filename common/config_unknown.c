@@ -8,7 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { NAME_MAX_BYTES = 48, NEAR_ENOUGH = 3, WORDS_BYTES = 180 };
+enum { NAME_MAX_BYTES = 48, NEAR_ENOUGH = 3, WORDS_BYTES = 140 };
 
 /* How many letters must be added, dropped or changed to get from one name to the other, in any case. */
 static size_t distance(const char *a, const char *b)
@@ -41,24 +41,31 @@ struct names {
     const char *nearest;
     size_t nearest_distance;
     char list[WORDS_BYTES];
+    bool cut; /* there are more */
 };
 
 static void consider(struct names *names, const char *name, const char *shown)
 {
     size_t away = distance(names->written, name), length = strlen(names->list);
+    bool fits = length + strlen(shown) + sizeof(", , …") <= sizeof(names->list);
 
     if (away <= NEAR_ENOUGH && away < names->nearest_distance) {
         names->nearest = shown;
         names->nearest_distance = away;
     }
-    (void)snprintf(names->list + length, sizeof(names->list) - length, "%s%s", length > 0 ? ", " : "", shown);
+    if (names->cut)
+        return;
+    names->cut = !fits;
+    (void)snprintf(names->list + length, sizeof(names->list) - length, "%s%s", length > 0 ? ", " : "",
+                   fits ? shown : "…");
 }
 
 static struct fault tell(const struct config *config, const struct config_entry *entry,
                          const struct names *names, const char *kind)
 {
     if (names->nearest)
-        return config_fault(config, entry, "unknown %s; did you mean %s?", kind, names->nearest);
+        return config_fault(config, entry, "unknown %s; did you mean %s? Known are %s", kind, names->nearest,
+                            names->list);
     return config_fault(config, entry, "unknown %s; known are %s", kind, names->list);
 }
 

@@ -117,6 +117,16 @@ static struct fault judge_access(const struct store_uri *uri, const char *error)
     return fault;
 }
 
+/* A password is asked for and there is none: said of everything, so the first answer has it. */
+static struct fault judge_name(const struct store_reply *reply)
+{
+    const char *error = store_reply_error(reply);
+
+    if (error && strncmp(error, "NOAUTH", 6) == 0)
+        return fault_make(ERR_UNAVAILABLE, "%.200s", error);
+    return fault_of(OK); /* a courtesy to operators, who may forbid it */
+}
+
 static struct fault judge_role(const struct store_reply *reply)
 {
     const char *role = store_reply_str(store_reply_at(reply, 0), NULL);
@@ -153,7 +163,7 @@ static struct fault judge(struct store_greeting *greeting, size_t index, const s
     case STEP_DATABASE:
         return judge_access(greeting->uri, store_reply_error(reply));
     case STEP_NAME:
-        break; /* a courtesy to operators */
+        return judge_name(reply);
     case STEP_ROLE:
         return judge_role(reply);
     }

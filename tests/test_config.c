@@ -169,11 +169,19 @@ static void test_every_value_out_of_range_says_what_is_allowed(void **state)
 static void test_unknown_names_suggest_the_nearest(void **state)
 {
     (void)state;
-    expect_fault("[a]\ncuont = 1", "f.ini:2: a.cuont = 1: unknown key; did you mean count?");
+    expect_fault(
+        "[a]\ncuont = 1",
+        "f.ini:2: a.cuont = 1: unknown key; did you mean count? Known are count, processes, delay, size, "
+        "none, rate, truth, text, path");
     expect_fault("[b]\nzzzzzzzz = 1",
                  "f.ini:2: b.zzzzzzzz = 1: unknown key; known are list, address, choice");
-    expect_fault("[other x]\ntxet = 1", "f.ini:2: other x.txet = 1: unknown key; did you mean text?");
-    expect_fault("[oter]\n", "f.ini:1: [oter]: unknown section; did you mean other NAME?");
+    expect_fault(
+        "[other x]\ntxet = 1",
+        "f.ini:2: other x.txet = 1: unknown key; did you mean text? Known are count, processes, delay, "
+        "size, none, rate, truth, text, path");
+    expect_fault(
+        "[oter]\n",
+        "f.ini:1: [oter]: unknown section; did you mean other NAME? Known are a, b, other NAME, free");
     expect_fault("[something]\nx = 1",
                  "f.ini:1: [something]: unknown section; known are a, b, other NAME, free");
 }

@@ -353,6 +353,18 @@ static void test_credentials_never_show_in_a_message(void **state)
     assert_string_equal(line_kit_run(&kit)->message, "bad key ************!");
 }
 
+static void test_what_is_left_of_a_credential_that_was_cut_does_not_show_either(void **state)
+{
+    char body[600];
+
+    (void)state;
+    snprintf(body, sizeof(body), "{\"message\":\"%0493dkey-secret-1\"}", 7);
+    fake_http_respond("POST", POST_PATH, 400, body);
+    const char *message = line_kit_run(&kit)->message;
+    assert_int_equal(strlen(message), 500);
+    assert_string_equal(message + 492, "7*******");
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, open_kit, close_kit)
 
 int main(void)
@@ -378,6 +390,7 @@ int main(void)
         TEST(test_a_line_that_lacks_something_fails_without_a_request),
         TEST(test_no_credentials_fail_without_a_request),
         TEST(test_credentials_never_show_in_a_message),
+        TEST(test_what_is_left_of_a_credential_that_was_cut_does_not_show_either),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

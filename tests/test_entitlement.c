@@ -13,6 +13,9 @@
 #define ROW(course, order, uuid)                                                                             \
     "{\"course_uuid\":\"" course "\",\"order_number\":\"" order "\",\"uuid\":\"" uuid                        \
     "\",\"expired_at\":null}"
+#define ENDED                                                                                                \
+    "{\"course_uuid\":\"c0ffee00-0000-4000-8000-000000000001\",\"order_number\":\"EDX-1\",\"uuid\":\"e-1\"," \
+    "\"expired_at\":\"2026-01-01T00:00:00Z\"}"
 #define OURS   ROW("C0FFEE00-0000-4000-8000-000000000001", "EDX-1", "e-1")
 #define OTHERS ROW("c0ffee00-0000-4000-8000-000000000001", "EDX-2", "e-2") "," ROW("x", "EDX-1", "e-3")
 #define UNIQUE "{\"non_field_errors\":[\"The fields course_uuid, order_number must make a unique set.\"]}"
@@ -150,6 +153,20 @@ static void test_a_refund_ends_the_entitlement_that_fulfilment_returned(void **s
     assert_string_equal(kit.outcome.result_json, "{\"uuid\":\"e-1\",\"already_gone\":true}");
 }
 
+static void test_after_a_lost_answer_to_a_refund_it_is_looked_for(void **state)
+{
+    (void)state;
+    line_kit_message(&kit, line_kit_entitlement_refund);
+    kit.outcome.look_first = true;
+    fake_http_respond("GET", LIST_PATH, 200, "{\"next\":null,\"results\":[" ENDED "]}");
+    assert_int_equal(line_kit_run(&kit)->state, LINE_COMPLETE);
+
+    kit.outcome.look_first = true;
+    fake_http_respond("GET", LIST_PATH, 200, "{\"next\":null,\"results\":[]}"); /* the uuid is known */
+    fake_http_respond("DELETE", COLLECTION "e-1/", 204, "");
+    assert_int_equal(line_kit_run(&kit)->state, LINE_COMPLETE);
+}
+
 static void test_a_refund_without_a_uuid_looks_for_it(void **state)
 {
     static const char message[] =
@@ -206,6 +223,7 @@ int main(void)
         TEST(test_a_list_without_end_is_given_up),
         TEST(test_refusals_of_creating),
         TEST(test_a_refund_ends_the_entitlement_that_fulfilment_returned),
+        TEST(test_after_a_lost_answer_to_a_refund_it_is_looked_for),
         TEST(test_a_refund_without_a_uuid_looks_for_it),
         TEST(test_a_refund_is_tried_again_whatever_the_refusal),
         TEST(test_the_api_key_is_not_enough),

@@ -291,6 +291,16 @@ static void test_a_wait_that_nobody_knows_the_end_of_takes_the_backoff(void **st
     assert_int_equal(decide(0, 0, &line, 1).delay_s, 1);
 }
 
+static void test_an_interrupted_run_comes_back_at_once_unless_something_failed(void **state)
+{
+    const struct retry_input input = {.now_ms = now, .interrupted = true};
+    struct line_outcome lines[] = {postponed(0), failed(FULFILL_RETRY)};
+
+    (void)state;
+    assert_int_equal(retry_decide(&defaults, &input, lines, 1).delay_s, 1);
+    assert_int_equal(retry_decide(&defaults, &input, lines, 2).delay_s, 3);
+}
+
 static void test_long_waits_are_spread_but_by_no_more_than_five_seconds(void **state)
 {
     struct line_outcome line = postponed(now + 15000);
@@ -423,6 +433,7 @@ int main(void)
         cmocka_unit_test(test_a_wait_that_is_later_than_the_backoff_wins),
         cmocka_unit_test(test_the_item_comes_back_for_the_line_that_is_due_first),
         cmocka_unit_test(test_a_wait_that_nobody_knows_the_end_of_takes_the_backoff),
+        cmocka_unit_test(test_an_interrupted_run_comes_back_at_once_unless_something_failed),
         cmocka_unit_test(test_long_waits_are_spread_but_by_no_more_than_five_seconds),
         cmocka_unit_test(test_a_delay_never_exceeds_what_the_queues_hold),
         cmocka_unit_test(test_backoff_stays_within_its_bounds_for_any_chance),

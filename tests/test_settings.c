@@ -182,11 +182,15 @@ static void test_what_does_not_fit_together_is_refused(void **state)
         {"[upstream lms]\n",
          "f.ini:1: [upstream lms]: expected a name of at most 40 letters a-z, digits, _ and -, not "
          "lms (it has its own section)"},
-        {"[upstream]\n", "f.ini:1: [upstream]: unknown section; did you mean upstream NAME?"},
+        {"[upstream]\n", "f.ini:1: [upstream]: unknown section; did you mean upstream NAME? Known are amqp, "
+                         "redis, worker, retry, breaker, "
+                         "http, log, plugins, lms, upstream NAME, module NAME, modules"},
         {"[module m]\nupstream = nowhere\n",
          "f.ini:2: module m.upstream = nowhere: expected lms or the NAME of an [upstream NAME] section"},
         {"[lms]\nbase_ulr = http://x",
-         "f.ini:2: lms.base_ulr = http://x: unknown key; did you mean base_url?"},
+         "f.ini:2: lms.base_ulr = http://x: unknown key; did you mean base_url? Known are base_url, "
+         "api_key_file, oauth_token_url, oauth_client_id, oauth_client_secret_file, ca_file, "
+         "connect_timeout, timeout, …"},
     };
 
     (void)state;

@@ -125,14 +125,18 @@ static void test_a_second_401_is_the_answer(void **state)
 {
     (void)state;
     open_kit(LINE_KIT_LMS_TOKEN);
+    char words[] = "refused: token-2";
+
     for (int i = 0; i < 2; i++) {
-        fake_http_respond("POST", TOKEN_PATH, 200, TOKEN("t"));
+        fake_http_respond("POST", TOKEN_PATH, 200, i == 0 ? TOKEN("token-1") : TOKEN("token-2"));
         fake_http_respond("GET", "/x", 401, "");
     }
     start(0, 0);
     fake_loop_advance(kit.loop, 100);
     assert_int_equal(tries[0].done, 1);
     assert_int_equal(tries[0].status, 401);
+    upstream_redact(kit.upstreams[0], words, sizeof(words)); /* given up, but a secret until its end */
+    assert_string_equal(words, "refused: *******");
     assert_int_equal(fake_http_request_count(), 4);
 }
 

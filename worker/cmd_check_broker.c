@@ -76,11 +76,11 @@ static void check_management(struct broker_check *self)
 {
     struct loop *loop = loop_new();
     struct fault fault = fault_of(ERR_NOMEM);
-    enum err err =
+    const struct management *management =
         loop ? management_check_start(loop, self->check->settings, on_finding, on_management, self, &fault)
-             : ERR_NOMEM;
+             : NULL;
 
-    if (err != OK) {
+    if (!management) {
         check_fail(self->check, "RabbitMQ management", "see amqp.management_uri and amqp.tls_ca_file", "%s",
                    fault.detail);
         self->check->status = EXIT_USAGE;

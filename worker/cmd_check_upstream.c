@@ -84,6 +84,16 @@ static void judge_answer(struct upstream_check *self, int status)
                  settings->api_key_file ? ", the API key is not refused" : "");
 }
 
+static void fail_token(struct upstream_check *self, const struct fulfill_answer *answer, const char *remedy)
+{
+    char status[16] = "";
+
+    if (answer->status > 0)
+        snprintf(status, sizeof(status), " (%d)", answer->status);
+    check_fail(self->check, self->what, remedy, "%s gives no token%s: %s", self->settings->oauth_token_url,
+               status, answer->body);
+}
+
 static void on_answer(struct upstream_call *call, const struct fulfill_answer *answer)
 {
     struct upstream_check *self = container_of(call, struct upstream_check, call);
@@ -94,14 +104,10 @@ static void on_answer(struct upstream_call *call, const struct fulfill_answer *a
         judge_answer(self, answer->status);
         break;
     case FULFILL_TOKEN_REFUSED:
-        check_fail(self->check, self->what, "see oauth_client_id and oauth_client_secret_file",
-                   "%s gives no token (%d): %s", self->settings->oauth_token_url, answer->status,
-                   answer->body);
+        fail_token(self, answer, "see oauth_client_id and oauth_client_secret_file");
         break;
     case FULFILL_TOKEN_FAILED:
-        check_fail(self->check, self->what, "see oauth_token_url, or wait until it is well",
-                   "%s gives no token (%d): %s", self->settings->oauth_token_url, answer->status,
-                   answer->body);
+        fail_token(self, answer, "see oauth_token_url, or wait until it is well");
         break;
     case FULFILL_NO_CREDENTIALS:
         check_fail(self->check, self->what, "set api_key_file or the oauth_* settings",

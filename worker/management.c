@@ -1,7 +1,9 @@
 /*
  * Reads the documents of RabbitMQ's management API, one after the other, and hands them to
  * management_judge(). Decides which credentials are shown to the API (those of its URI, else those of the
- * AMQP login) and whether an answer can be used. Called by cmd_check_broker.c.
+ * AMQP login) and whether an answer can be used: the API knows a new queue by its declaration alone until the
+ * queue's first statistics come, within RabbitMQ's collect_statistics_interval (5 s). Called by
+ * cmd_check_broker.c and worker_look.c.
  */
 #include "worker/management.h"
 
@@ -19,6 +21,8 @@ enum {
     MAX_ANSWER_BYTES = 32 * 1024 * 1024, /* a virtual host may hold much that is not ours */
     MAX_URL_BYTES = 8192,
     MAX_LOGIN_BYTES = 4096,
+    STATISTICS_AGAIN_MS = 500,
+    STATISTICS_TRIES = 20, /* twice the interval */
 };
 
 struct management {
@@ -29,6 +33,9 @@ struct management {
     char *vhost;         /* percent-encoded */
     char *authorization; /* the header's value */
     enum management_document document;
+    struct loop_timer again; /* asks for the queues again */
+    int tries;               /* for the queues' statistics */
+    bool canceled;
     json_t *documents[MANAGEMENT_DOCUMENT_COUNT];
     management_finding_fn *on_finding;
     management_done_fn *done;
@@ -58,6 +65,7 @@ static void management_free(struct management *management)
         return;
     for (size_t i = 0; i < MANAGEMENT_DOCUMENT_COUNT; i++)
         json_decref(management->documents[i]);
+    loop_timer_stop(&management->again);
     http_close(management->http);
     if (management->authorization)
         explicit_bzero(management->authorization, strlen(management->authorization));
@@ -281,6 +289,37 @@ static struct fault fault_of_answer(const struct management *management, const s
     return fault_of(OK);
 }
 
+/* Whether the policies of all of our queues show yet. */
+static bool has_statistics(const struct management *management)
+{
+    const char *prefix = management->settings->amqp_prefix;
+    size_t length = strlen(prefix), i;
+    json_t *queue;
+
+    json_array_foreach(management->documents[MANAGEMENT_QUEUES], i, queue)
+    {
+        const char *name = json_string_value(json_object_get(queue, "name"));
+
+        if (name && strncmp(name, prefix, length) == 0 && name[length] == '.' &&
+            !json_object_get(queue, "state"))
+            return false;
+    }
+    return true;
+}
+
+static void on_again(struct loop_timer *timer)
+{
+    struct management *management = container_of(timer, struct management, again);
+    struct fault fault = fault_make(ERR_CANCELED, "canceled");
+
+    if (management->canceled) {
+        end(management, &fault);
+        return;
+    }
+    json_decref(TAKE(management->documents[MANAGEMENT_QUEUES]));
+    ask(management);
+}
+
 static void on_answer(struct http_op *op)
 {
     struct management *management = container_of(op, struct management, op);
@@ -297,15 +336,18 @@ static void on_answer(struct http_op *op)
     }
     if (!not_for_us && fault.code != OK)
         end(management, &fault);
+    else if (management->document == MANAGEMENT_QUEUES && !has_statistics(management) &&
+             ++management->tries < STATISTICS_TRIES)
+        loop_timer_start(&management->again, STATISTICS_AGAIN_MS);
     else if (++management->document < MANAGEMENT_DOCUMENT_COUNT)
         ask(management);
     else
         judge(management);
 }
 
-enum err management_check_start(struct loop *loop, const struct settings *settings,
-                                management_finding_fn *on_finding, management_done_fn *done, void *context,
-                                struct fault *ret_fault)
+struct management *management_check_start(struct loop *loop, const struct settings *settings,
+                                          management_finding_fn *on_finding, management_done_fn *done,
+                                          void *context, struct fault *ret_fault)
 {
     struct management *management = calloc(1, sizeof(*management));
     struct http_options options = {
@@ -321,6 +363,7 @@ enum err management_check_start(struct loop *loop, const struct settings *settin
         management->on_finding = on_finding;
         management->done = done;
         management->context = context;
+        loop_timer_init(&management->again, loop, on_again);
         err = prepare(management, ret_fault);
     }
     if (err == OK) {
@@ -329,8 +372,17 @@ enum err management_check_start(struct loop *loop, const struct settings *settin
     }
     if (err != OK) {
         management_free(management);
-        return err;
+        return NULL;
     }
     ask(management);
-    return OK;
+    return management;
+}
+
+void management_cancel(struct management *management)
+{
+    management->canceled = true;
+    if (loop_timer_active(&management->again))
+        loop_timer_start(&management->again, 0);
+    else
+        http_cancel(&management->op);
 }

@@ -1,7 +1,7 @@
 /*
  * What AMQP does not show of RabbitMQ: bindings, policies, the arguments in effect, feature flags. Asks the
  * management API and compares with the topology (management_judge.c). Changes nothing.
- * Called by `fulfilld check`.
+ * Called by `fulfilld check` and, once, by a worker that has just started.
  */
 #ifndef FULFILLD_WORKER_MANAGEMENT_H
 #define FULFILLD_WORKER_MANAGEMENT_H
@@ -33,11 +33,15 @@ typedef void management_done_fn(void *context, const struct fault *fault);
 /**
  * Looks at everything of amqp.prefix in the virtual host of the first of amqp.uris. `settings` is borrowed
  * until done.
- * @return ERR_CONFIG with ret_fault (a URI or a file that cannot be used; then done does not run), ERR_NOMEM
+ * @return NULL with ret_fault: ERR_CONFIG (a URI or a file that cannot be used), ERR_NOMEM; then done does
+ * not run. Otherwise what management_cancel() takes until done has run
  */
-MUST_CHECK enum err management_check_start(struct loop *loop, const struct settings *settings,
-                                           management_finding_fn *on_finding, management_done_fn *done,
-                                           void *context, struct fault *ret_fault);
+MUST_CHECK struct management *management_check_start(struct loop *loop, const struct settings *settings,
+                                                     management_finding_fn *on_finding,
+                                                     management_done_fn *done, void *context,
+                                                     struct fault *ret_fault);
+/** done comes soon, with a fault. */
+void management_cancel(struct management *management);
 
 /**
  * The comparison alone. Pure.

@@ -217,10 +217,25 @@ static void look_for_policies(const struct judge *judge, const json_t *queues)
 
 /* ---- objects ---- */
 
+/* What is missing, of one kind: one line however many there are. */
+struct missing {
+    char first[MAX_NAME * 3];
+    size_t count;
+};
+
+static void tell_missing(const struct judge *judge, const struct missing *missing)
+{
+    if (missing->count == 1)
+        tell(judge, declare, "%s is missing", missing->first);
+    else if (missing->count > 1)
+        tell(judge, declare, "%s and %zu more are missing", missing->first, missing->count - 1);
+}
+
 static void judge_exchanges(const struct judge *judge, const json_t *expected)
 {
     size_t i;
     json_t *exchange;
+    struct missing missing = {.count = 0};
 
     json_array_foreach(expected, i, exchange)
     {
@@ -228,7 +243,8 @@ static void judge_exchanges(const struct judge *judge, const json_t *expected)
         const json_t *found = find_named(judge->documents[MANAGEMENT_EXCHANGES], name);
 
         if (!found) {
-            tell(judge, declare, "exchange %s is missing", name);
+            if (missing.count++ == 0)
+                snprintf(missing.first, sizeof(missing.first), "exchange %s", name);
             continue;
         }
         if (strcmp(text_of(found, "type"), text_of(exchange, "type")) != 0)
@@ -239,12 +255,14 @@ static void judge_exchanges(const struct judge *judge, const json_t *expected)
                  name);
         compare_arguments(judge, "exchange", exchange, found);
     }
+    tell_missing(judge, &missing);
 }
 
 static void judge_queues(const struct judge *judge, const json_t *expected)
 {
     size_t i;
     json_t *queue;
+    struct missing missing = {.count = 0};
 
     json_array_foreach(expected, i, queue)
     {
@@ -253,7 +271,8 @@ static void judge_queues(const struct judge *judge, const json_t *expected)
         const char *state = text_of(found, "state");
 
         if (!found) {
-            tell(judge, declare, "queue %s is missing", name);
+            if (missing.count++ == 0)
+                snprintf(missing.first, sizeof(missing.first), "queue %s", name);
             continue;
         }
         if (strcmp(state, "down") == 0 || strcmp(state, "minority") == 0 || strcmp(state, "crashed") == 0)
@@ -262,6 +281,7 @@ static void judge_queues(const struct judge *judge, const json_t *expected)
         compare_arguments(judge, "queue", queue, found);
         look_for_foreign_arguments(judge, queue, found);
     }
+    tell_missing(judge, &missing);
     look_for_policies(judge, expected);
 }
 
@@ -270,13 +290,16 @@ static void judge_bindings(const struct judge *judge, const json_t *expected)
     char retry[MAX_NAME];
     size_t i;
     json_t *binding;
+    struct missing missing = {.count = 0};
 
     json_array_foreach(expected, i, binding)
     {
-        if (!has_binding(judge->documents[MANAGEMENT_BINDINGS], binding))
-            tell(judge, declare, "binding from %s to %s with key '%s' is missing", text_of(binding, "source"),
-                 text_of(binding, "destination"), text_of(binding, "routing_key"));
+        if (!has_binding(judge->documents[MANAGEMENT_BINDINGS], binding) && missing.count++ == 0)
+            snprintf(missing.first, sizeof(missing.first), "binding from %s to %s with key '%s'",
+                     text_of(binding, "source"), text_of(binding, "destination"),
+                     text_of(binding, "routing_key"));
     }
+    tell_missing(judge, &missing);
     snprintf(retry, sizeof(retry), "%s.retry.", judge->prefix);
     json_array_foreach(judge->documents[MANAGEMENT_BINDINGS], i, binding)
     {

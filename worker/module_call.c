@@ -470,7 +470,7 @@ static void set_failed(struct fulfill_call *call, struct line_outcome *outcome, 
     strcpy(outcome->reason, call->reason); /* of the same sizes */
     strcpy(outcome->message, call->message);
     if (upstream)
-        upstream_redact(upstream, outcome->message);
+        upstream_redact(upstream, outcome->message, sizeof(outcome->message));
     outcome->look_first = result->look_first != FULFILL_LOOK_NO || call->doubt;
     if (result->decision == FULFILL_WAIT || result->decision == FULFILL_PAUSE || free_of_charge) {
         outcome->state = LINE_OPEN;

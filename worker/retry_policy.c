@@ -166,7 +166,9 @@ struct retry_decision retry_decide(const struct retry_limits *limits, const stru
     }
     if (open) {
         decision.verdict = ITEM_RETRY;
-        decision.delay_s = delay_s(limits, input, decision.attempts, lines, count);
+        decision.delay_s = input->interrupted && !decision.attempted
+                               ? 1
+                               : delay_s(limits, input, decision.attempts, lines, count);
     } else if (final) {
         decision.verdict = ITEM_DEAD;
         decision.exhausted = gave_up;

@@ -18,6 +18,7 @@ struct retry_input {
     int64_t first_ms; /* wall clock of the generation's first attempt; 0 = this one */
     int64_t now_ms;   /* wall clock */
     uint32_t chance;  /* random, uniform over all 32 bits */
+    bool interrupted; /* the run was cut short by this process, as at the end of a drain */
 };
 
 struct retry_decision {
@@ -40,7 +41,7 @@ enum { RETRY_LONGEST_S = (1 << 18) - 1 };
  * d = min(max_delay, first_delay·2ⁿ⁻¹), or its wait_until_ms where that is later; a postponed one its
  * wait_until_ms, but none before the latest wait of a line of the same module (they share an upstream). The
  * item comes back at the earliest of these times. Waits are spread by up to a tenth (5 s at the most), never
- * early.
+ * early. An interrupted run that asked nobody comes back at once, which is a second: another process goes on.
  */
 struct retry_decision retry_decide(const struct retry_limits *limits, const struct retry_input *input,
                                    struct line_outcome *lines, size_t count);

@@ -42,6 +42,7 @@ static void decide(struct job *job)
         .first_ms = job->claim.first_ms,
         .now_ms = now_ms,
         .chance = needs_chance(job) ? chance() : 0,
+        .interrupted = job->stopping,
     };
 
     job->retry = retry_decide(limits, &input, job->lines, job->order->line_count);
@@ -155,10 +156,19 @@ static void count_outcome(const struct job *job)
     metrics_add(METRIC_attempts_total, 0, job->retry.attempts - job->claim.attempts);
 }
 
+/* Why it is not done: also of a line that only waits. "" = none of its lines has been run. */
+static const char *first_reason(const struct job *job)
+{
+    for (size_t i = 0; i < job->order->line_count; i++) {
+        if (!line_finished(&job->lines[i]) && job->lines[i].reason[0])
+            return job->lines[i].reason;
+    }
+    return "";
+}
+
 static void log_outcome(const struct job *job)
 {
-    const struct line_outcome *line = first_failed(job);
-    const char *reason = line ? line->reason : "";
+    const char *reason = first_reason(job);
 
     switch (job->retry.verdict) {
     case ITEM_COMPLETE:

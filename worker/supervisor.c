@@ -125,8 +125,11 @@ static bool make_slots(struct supervisor *supervisor)
 {
     size_t workers = worker_count(supervisor->settings);
 
-    if (workers > MAX_WORKERS)
+    if (workers > MAX_WORKERS) {
+        log_warning("supervisor.capped", "no more worker processes than this are started on one host",
+                    LOG_INT("processes", MAX_WORKERS));
         workers = MAX_WORKERS;
+    }
     supervisor->slot_count = workers + 1; /* the last one runs suspects, one at a time */
     supervisor->rolling = supervisor->slot_count;
     supervisor->slots = calloc(supervisor->slot_count, sizeof(*supervisor->slots));

@@ -5,6 +5,7 @@
 #include "worker/upstream_parts.h"
 
 #include "common/digest.h"
+#include "common/log.h"
 #include "common/text.h"
 
 #include <stdio.h>
@@ -117,9 +118,9 @@ static void set_breaker(struct upstream *upstream, const struct upstream_common 
 
 static void destroy(struct upstream *upstream)
 {
-    char *secrets[] = {upstream->api_key, upstream->client_secret};
+    char *secrets[] = {upstream->api_key, upstream->client_secret, upstream->token.value,
+                       upstream->token.last};
 
-    token_forget(upstream, upstream->token.serial);
     for (size_t i = 0; i < ARRAY_LEN(secrets); i++)
         if (secrets[i])
             explicit_bzero(secrets[i], strlen(secrets[i]));
@@ -130,6 +131,8 @@ static void destroy(struct upstream *upstream)
     free(upstream->token_url);
     free(upstream->client_id);
     free(upstream->client_secret);
+    free(upstream->token.value);
+    free(upstream->token.last);
     free(upstream->breaker_key);
     free(upstream->rate_key);
     free(upstream);
@@ -201,6 +204,21 @@ void upstream_free(struct upstream *upstream)
     upstream_release(upstream);
 }
 
+/* ---- what every exchange tells ---- */
+
+void upstream_exchanged(struct upstream *upstream, const struct http_op *op)
+{
+    limit_count(op);
+    if (op->outcome == HTTP_ANSWERED)
+        upstream->tls_told = false;
+    if (op->outcome != HTTP_NO_TLS || upstream->tls_told)
+        return;
+    upstream->tls_told = true;
+    log_error("upstream.tls", "TLS to an upstream fails: its orders wait",
+              LOG_STR("upstream", upstream->name), LOG_STR("why", op->detail),
+              LOG_STR("look", "its certificate, ca_file, base_url"));
+}
+
 /* ---- small questions ---- */
 
 bool upstream_has_store(const struct upstream *upstream)
@@ -221,23 +239,50 @@ void upstream_load(const struct upstream *upstream, int64_t *ret_in_flight, int6
     *ret_limit = (int64_t)upstream->slots.limit;
 }
 
-static void blot(char *text, const char *secret)
-{
-    /* Shorter ones would blot out ordinary words. */
-    size_t length = secret ? strlen(secret) : 0;
-    char *at = length >= 6 ? strstr(text, secret) : NULL;
+enum {
+    SECRET_MIN_BYTES = 6, /* shorter ones would blot out ordinary words */
+    SECRET_PART_BYTES = 3,
+    CUT_SLACK_BYTES = 4 /* a text is cut between characters */
+};
 
-    for (; at; at = strstr(at, secret)) {
-        memset(at, '*', length);
-        at += length;
+/* How many of a text's last bytes are the beginning of a secret. */
+static size_t part_at_end(const char *text, size_t length, const char *secret, size_t secret_length)
+{
+    size_t part = secret_length - 1 < length ? secret_length - 1 : length;
+
+    while (part >= SECRET_PART_BYTES && memcmp(text + length - part, secret, part) != 0)
+        part--;
+    return part >= SECRET_PART_BYTES ? part : 0;
+}
+
+static void blot(char *text, size_t size, const char *secret)
+{
+    size_t secret_length = secret ? strlen(secret) : 0, length = strlen(text);
+
+    if (secret_length < SECRET_MIN_BYTES)
+        return;
+    for (char *at = strstr(text, secret); at; at = strstr(at, secret)) {
+        memset(at, '*', secret_length);
+        at += secret_length;
+    }
+    if (length + CUT_SLACK_BYTES >= size) {
+        size_t part = part_at_end(text, length, secret, secret_length);
+        memset(text + length - part, '*', part);
     }
 }
 
-void upstream_redact(const struct upstream *upstream, char *text)
+/* The token alone, without its scheme. */
+static const char *bare(const char *token)
 {
-    const char *token = upstream->token.value ? strchr(upstream->token.value, ' ') : NULL;
+    const char *space = token ? strchr(token, ' ') : NULL;
 
-    blot(text, upstream->api_key);
-    blot(text, upstream->client_secret);
-    blot(text, token ? token + 1 : NULL);
+    return space ? space + 1 : NULL;
+}
+
+void upstream_redact(const struct upstream *upstream, char *text, size_t size)
+{
+    blot(text, size, upstream->api_key);
+    blot(text, size, upstream->client_secret);
+    blot(text, size, bare(upstream->token.value));
+    blot(text, size, bare(upstream->token.last));
 }

@@ -41,8 +41,9 @@ const char *upstream_words(const struct upstream *upstream);
 /** Wall clock ms until which it takes nothing (breaker open, a probe is out, Retry-After in force); 0 = takes
  * work. */
 int64_t upstream_closed_until_ms(const struct upstream *upstream);
-/** Replaces our credentials in a text that an upstream wrote, in place. */
-void upstream_redact(const struct upstream *upstream, char *text);
+/** Replaces our credentials in a text that an upstream wrote, in place; also the beginning of one at the end
+ * of a text that was cut to fit `size` bytes. */
+void upstream_redact(const struct upstream *upstream, char *text, size_t size);
 /** Requests now with the API, waiting here, and the present limit of the former: for metrics. */
 void upstream_load(const struct upstream *upstream, int64_t *ret_in_flight, int64_t *ret_waiting,
                    int64_t *ret_limit);

@@ -316,7 +316,7 @@ static void on_http(struct http_op *op)
 
     upstream_hold(upstream); /* over the callbacks below */
     upstream->slots.in_flight--;
-    limit_count(op);
+    upstream_exchanged(upstream, op);
     limit_learn(upstream, op->outcome, loop_now_ms(upstream->loop) - call->sent_ms);
     call->sent = call->sent || op->sent;
     if (!repeats(call)) {

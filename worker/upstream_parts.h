@@ -56,6 +56,7 @@ struct rate {
 
 struct token {
     char *value;        /* "JWT eyJ…", NULL = none */
+    char *last;         /* the one before, which an answer may still speak of */
     int64_t serial;     /* of value; grows */
     int64_t expires_ms; /* loop clock; 5 s early already */
     bool fetching;
@@ -88,6 +89,7 @@ struct upstream {
     bool pumping; /* keeps the queue's pump from entering itself */
     size_t busy;  /* operations that still come back: admits, reports, calls, polls … */
     bool closing;
+    bool tls_told;                         /* that TLS fails; until it does not */
     char shown[UPSTREAM_WORDS_BYTES + 64]; /* upstream_words() */
 };
 
@@ -95,6 +97,8 @@ struct upstream {
 void upstream_hold(struct upstream *upstream);    /* one more operation that comes back */
 void upstream_release(struct upstream *upstream); /* it came; frees the upstream when it was closing's last */
 bool upstream_has_store(const struct upstream *upstream); /* Redis can be asked now */
+/* One exchange has ended, tokens included: counts it, and tells of a certificate that fails, once. */
+void upstream_exchanged(struct upstream *upstream, const struct http_op *op);
 
 /* ---- upstream_breaker.c ---- */
 void breaker_start(struct upstream *upstream);

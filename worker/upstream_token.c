@@ -22,10 +22,14 @@ bool token_valid(const struct upstream *upstream)
 
 void token_forget(struct upstream *upstream, int64_t serial)
 {
-    if (upstream->token.value && upstream->token.serial == serial) {
-        explicit_bzero(upstream->token.value, strlen(upstream->token.value));
-        free(TAKE(upstream->token.value));
-    }
+    struct token *token = &upstream->token;
+
+    if (!token->value || token->serial != serial)
+        return;
+    if (token->last)
+        explicit_bzero(token->last, strlen(token->last));
+    free(token->last);
+    token->last = TAKE(token->value);
 }
 
 static void put_form(struct text *body, const char *key, const char *value)
@@ -149,7 +153,7 @@ static void on_token(struct http_op *op)
     struct call_list waiting = token->waiting;
     char words[160];
 
-    limit_count(op);
+    upstream_exchanged(upstream, op);
     token->fetching = false;
     token->waiting = (struct call_list){0};
     if (!kept)

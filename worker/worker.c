@@ -142,7 +142,11 @@ static void on_upstream_state(void *context, struct upstream *upstream)
     struct worker *worker = context;
 
     worker_tell_upstreams(worker);
-    log_info("upstream.breaker", upstream_words(upstream), LOG_STR("upstream", upstream_name(upstream)));
+    if (upstream_breaker(upstream) == BREAKER_OPEN)
+        log_warning("upstream.breaker", upstream_words(upstream),
+                    LOG_STR("upstream", upstream_name(upstream)));
+    else
+        log_info("upstream.breaker", upstream_words(upstream), LOG_STR("upstream", upstream_name(upstream)));
     worker_gate(worker);
 }
 

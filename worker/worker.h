@@ -14,6 +14,7 @@
 #include "worker/settings.h"
 #include "worker/upstream.h"
 #include "worker/worker_links.h"
+#include "worker/worker_look.h"
 
 /* Nothing stays unacked longer than ten minutes (contract §5): held jobs go back before. */
 enum { WORKER_MAX_HOLD_MS = 9 * 60 * 1000 };
@@ -36,7 +37,8 @@ struct worker {
     struct job *jobs; /* all jobs in this process */
     size_t job_count;
 
-    struct worker_links links;   /* what is known of RabbitMQ and Redis */
+    struct worker_links links; /* what is known of RabbitMQ and Redis */
+    struct worker_look look;
     struct store_op eviction_op; /* CONFIG GET maxmemory-policy, after each connect */
     bool eviction_told;
     bool draining;

@@ -99,6 +99,8 @@ static void on_topology(struct topology_op *op, const struct fault *fault)
     own->topology_active = false;
     if (worker->draining)
         return;
+    if (fault->code == OK || fault->code == ERR_CONFIG)
+        worker_look_start(worker); /* it is there, or refused: not a link that was lost */
     if (fault->code == OK) {
         if (own->topology_why.code != OK)
             log_info("topology.ready", "the exchanges and queues are there: work is taken again");

@@ -117,6 +117,7 @@ void worker_close(struct worker *worker)
     loop_timer_stop(&worker->exit_timer);
     loop_timer_stop(&worker->open_timer);
     worker_links_fini(worker);
+    worker_look_stop(worker);
     loop_signal_free(worker->signals[0]);
     loop_signal_free(worker->signals[1]);
     broker_consumer_free(worker->consumer);

@@ -91,6 +91,12 @@ def test_a_secret_that_is_not_there(config, tmp_path):
     assert_only_failure(lines, "upstream lms", str(tmp_path / "nowhere"))
 
 
+def test_a_certificate_of_the_broker_that_is_not_there(config, broker, tmp_path):
+    config.configure({"amqp": {"uris": broker.uri.replace("amqp:", "amqps:"), "tls_ca_file": tmp_path / "nowhere"}})
+    lines = check(config, 2)
+    assert f"{tmp_path / 'nowhere'}: No such file or directory" in lines["RabbitMQ login"]
+
+
 def test_a_module_that_is_not_known(config):
     config.configure({"modules": {"Seat": "enrolment"}})
     lines = check(config, 2)
@@ -131,6 +137,12 @@ def test_redis_refuses_the_password(config, own_redis, tmp_path):
     assert_only_failure(lines, "Redis", "redis.password_file")
 
 
+def test_redis_asks_for_a_password_that_is_not_set(config, own_redis):
+    own_redis.set("requirepass", "right")
+    lines = check(config, 1, env={"FULFILLD_REDIS_URI": own_redis.uri})
+    assert_only_failure(lines, "Redis", "NOAUTH", "redis.password_file")
+
+
 # RabbitMQ
 
 def test_rabbitmq_is_not_there(config):
@@ -150,7 +162,10 @@ def test_rabbitmq_refuses_the_password(config, broker):
 def test_nothing_is_declared(config, prefix):
     lines = check(config, 1, env={"FULFILLD_AMQP_PREFIX": prefix + "-other"})
     assert "topology --declare" in lines["RabbitMQ topology"]
-    assert f"queue {prefix}-other.orders is missing" in lines["RabbitMQ management"]
+    assert [line.split(": ", 1)[1].split(";")[0] for line in lines["RabbitMQ management"].splitlines()] == [
+        f"exchange {prefix}-other.unrouted and 23 more are missing",
+        f"queue {prefix}-other.unrouted and 22 more are missing",
+        f"binding from {prefix}-other.unrouted to {prefix}-other.unrouted with key '' and 42 more are missing"]
 
 
 def test_a_binding_was_removed(breakable, broker, client, prefix):

@@ -50,7 +50,8 @@ def test_a_401_with_a_fresh_token_pauses_all_and_says_what_to_mend(make_daemon, 
     assert requests_words(lms.ledger(kind="enrollment.post"))[:2] == ["POST 401", "POST 401"]
     wait_readyz(daemon, "401", "mend the credentials")
     line = daemon.wait_log("mend the credentials")
-    assert "401" in line
+    assert "401" in line and '"level":"warning"' in line
+    assert '"reason":"credentials"' in daemon.wait_log("order.retrying")
 
     orders = publish(client, 30)
     lms.wait_requests(6, kind="enrollment.post")

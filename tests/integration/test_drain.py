@@ -102,7 +102,8 @@ def test_a_second_signal_ends_it_at_once(daemon, client, lms):
     assert_each_once(client, lms, [order])
 
 
-@pytest.mark.config({"worker": {"drain_timeout": "1s"}, "lms": {"timeout": "1m"}})
+@pytest.mark.config({"worker": {"drain_timeout": "1s"}, "lms": {"timeout": "1m"},
+                     "retry": {"first_delay": "1h", "max_delay": "1h"}})  # what is handed back waits for no delay
 @pytest.mark.parametrize("effect", [False, True], ids=["without its effect", "with its effect"])
 def test_after_the_drain_timeout_runs_are_cancelled_and_look_first(daemon, client, lms, effect):
     lms.script({**NEVER, "apply": effect}, kind="enrollment.post")

@@ -152,7 +152,15 @@ ROWS = {
     "ENR_REVOKE_E12": Row(retried("enrollment_rejected", "Revocation Error", 400), ["POST 400", "GET 200", "POST 200"],
                           refund=True, post=[says("An error occurred while creating the new course enrollment for "
                                                   "user 'x' in course 'y'")]),
-    "ENR_REVOKE_403": revocation({"status": 403, "body": PROBLEM}, "credentials"),
+    "ENR_REVOKE_E2": revocation(says("No course 'c' found for enrollment"), "course_unavailable"),
+    "ENR_REVOKE_E11": revocation(says("The [verified] course mode is expired or otherwise unavailable for course run "
+                                      "[c]."), "mode_unavailable"),
+    "ENR_REVOKE_E15": Row(retried("enrollment_rejected", "Revocation Error", 400), ["POST 400", "GET 200", "POST 200"],
+                          refund=True, post=[says("An error occured while adding to cohort [c]")]),
+    "ENR_REVOKE_E4": revocation(says("User does not have permission to create enrollment with mode [verified].", 403),
+                                "credentials"),
+    "ENR_REVOKE_403": revocation(says("Users from this location cannot access the course 'c'.", 403), "forbidden"),
+    "ENR_REVOKE_E3": revocation({"status": 404, "body": ""}, "credentials"),
     "ENR_REVOKE_E5": revocation({"status": 406, "body": PROBLEM}, "user_unknown"),
     "REVOKE_3XX": revocation({"status": 302, "headers": {"Location": "/elsewhere"}}, "redirect"),
     "REVOKE_4XX": revocation({"status": 415, "body": PROBLEM}, "bad_request"),
@@ -223,6 +231,7 @@ ROWS = {
     # the token endpoint: its requests are those of the row
     "TOKEN_THROTTLED": token({"status": 429, "headers": {"Retry-After": "1"}}, waited("throttled", "Server Error", 429)),
     "TOKEN_503": token({"status": 503, "headers": {"Retry-After": "1"}}, waited("server_error", "Server Error", 503)),
+    "TOKEN_429": token({"status": 429}, retried("throttled", "Server Error", 429)),
     "TOKEN_STATUS": token({"status": 500}, retried("server_error", "Server Error", 500)),
     "TOKEN_REFUSED": token({"status": 401, "body": {"error": "invalid_client"}},
                            waited("credentials", "Configuration Error", 401)),
@@ -484,6 +493,12 @@ def test_nothing_is_left_waiting_and_no_learner_was_enrolled_twice(cases, stack)
     wait_until(lambda: stack.client.waiting() == 0, "the retry queues to be empty")
     stats = stack.lms.stats()
     assert [stats[name] for name in ("repeated_enrolls", "repeated_revokes", "repeated_entitlements")] == [0, 0, 0]
+
+
+def test_tls_that_fails_is_told_once(cases, stack):
+    lines = [line for line in stack.daemon.log() if line["event"] == "upstream.tls"]
+    assert [(line["level"], line["upstream"]) for line in lines] == [("error", "net_tls")]
+    assert lines[0]["why"]
 
 
 def test_an_entitlement_brings_its_uuid(cases):

@@ -149,6 +149,19 @@ def test_a_lost_revocation_of_a_seat_is_looked_up(stack):
     assert stack.lms.stats()["repeated_revokes"] == 0
 
 
+def test_a_lost_revocation_of_an_entitlement_is_looked_up(stack):
+    order = messages.order(messages.entitlement())
+    uuid = stack.run(order).line["result"]["uuid"]
+    path = f"/api/entitlements/v1/entitlements/{uuid}/"
+    stack.lms.script({"close": True, "apply": True}, path=path)
+    stack.client.publish(messages.refund(order, results={21: {"uuid": uuid}}))
+    event = stack.client.wait_event(order["order_number"], "complete", count=2)
+    assert (event.data["action"], event.data["attempt"]) == ("refund", 2)
+    assert event.line["result"]["uuid"] == uuid
+    assert requests_words(stack.requests_of(order)) == ["POST 201", "GET 200"]
+    assert requests_words(stack.lms.ledger(path=path)) == ["DELETE close"]
+
+
 # connections and processes that die
 
 def test_a_request_that_died_with_a_reused_connection_is_sent_once(stack):

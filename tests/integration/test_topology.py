@@ -1,6 +1,7 @@
 """`fulfilld topology`: what it prints can be imported, and is what it declares."""
 
 import json
+import socket
 
 import pytest
 
@@ -108,3 +109,32 @@ def test_declare_no_only_checks(console, broker, prefix):
     console.configure({"amqp": {"declare": "no"}})
     assert console.command("topology", "--declare").returncode == 0
     assert len(at_broker(broker, prefix)["queues"]) == 23
+
+
+# the look at the start
+
+def test_the_start_tells_of_what_amqp_does_not_show(console, broker, prefix):
+    policy = f"policy-{prefix}"
+    broker.rabbitmqctl("set_policy", "--apply-to", "queues", policy, f"^{prefix}\\.", '{"max-length": 1000}')
+    try:
+        console.start()
+        line = json.loads(console.wait_log("topology.differs"))
+        assert line["level"] == "warning" and f"policy {policy} sets max-length = 1000" in line["message"], line
+        assert line["look"]
+        assert console.stop() == 0
+        assert console.log_text().count("topology.differs") == 1
+    finally:
+        broker.rabbitmqctl("clear_policy", policy)
+
+
+def test_the_start_is_not_held_up_by_a_management_api_that_is_away(console):
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        port = silent.getsockname()[1]
+        console.configure({"amqp": {"management_uri": f"http://127.0.0.1:{port}"}}).start()
+        connection, _ = silent.accept()
+        with connection:
+            assert console.stop(deadline_s=10) == 0, "nobody waits for the answer"
+        assert "topology.unseen" not in console.log_text()
+    console.configure({"amqp": {"management_uri": "http://127.0.0.1:1"}}).start()
+    assert "127.0.0.1" in console.wait_log("topology.unseen")
+    assert console.readyz()[0] == 200

@@ -120,11 +120,11 @@ static void create(struct state *state, struct fulfill_call *call)
     request_text_free(&body);
 }
 
-static void end(struct state *state, struct fulfill_call *call, const char *uuid)
+/* Ends that of state->uuid. */
+static void end(struct state *state, struct fulfill_call *call)
 {
     struct request_text path = {0};
 
-    snprintf(state->uuid, sizeof(state->uuid), "%s", uuid);
     request_text_add(&path, COLLECTION);
     request_text_percent(&path, state->uuid);
     request_text_add(&path, "/");
@@ -243,17 +243,21 @@ static void act_on_found(struct state *state, struct fulfill_call *call, const j
     const char *uuid = json_string_value(json_object_get(row, "uuid"));
     const char *expired_at = json_string_value(json_object_get(row, "expired_at"));
 
-    if (!state->refund)
+    if (!state->refund) {
         finish_done(state, call, uuid, 0);
-    else if (expired_at)
+    } else if (expired_at) {
         finish_done(state, call, uuid, 1);
-    else
-        end(state, call, uuid);
+    } else {
+        snprintf(state->uuid, sizeof(state->uuid), "%s", uuid);
+        end(state, call);
+    }
 }
 
 static void act_on_none(struct state *state, struct fulfill_call *call)
 {
-    if (state->refund)
+    if (state->refund && state->uuid[0] != '\0')
+        end(state, call); /* known by what fulfilment returned, though not among the learner's */
+    else if (state->refund)
         finish_done(state, call, NULL, 1);
     else if (state->judged)
         state->host->finish(call, &state->result);
@@ -302,6 +306,11 @@ static int known_uuid(struct state *state, struct fulfill_call *call)
     return usable;
 }
 
+static int can_look_up(const struct state *state, const struct fulfill_call *call)
+{
+    return state->host->text(call, FULFILL_USERNAME) && seat_attribute(state->host, call, "UUID");
+}
+
 static struct state *prepare(const struct fulfill_host *host, struct fulfill_call *call, int refund)
 {
     struct state *state = host->state(call, sizeof(*state));
@@ -338,7 +347,8 @@ static void fulfill_product(const struct fulfill_host *host, struct fulfill_call
         create(state, call);
 }
 
-/* Ending twice does no harm, so nothing is looked up where the uuid is known; then nothing else is needed. */
+/* What fulfilment returned is ended without asking, and nothing else of the line is needed; unless an earlier
+ * attempt may have ended it: then it is looked for first. */
 static void refund_product(const struct fulfill_host *host, struct fulfill_call *call)
 {
     struct state *state = host->state(call, sizeof(*state));
@@ -346,10 +356,9 @@ static void refund_product(const struct fulfill_host *host, struct fulfill_call 
     if (state) {
         state->host = host;
         state->refund = 1;
-        if (known_uuid(state, call)) {
-            char uuid[UUID_BYTES];
-            memcpy(uuid, state->uuid, sizeof(uuid));
-            end(state, call, uuid);
+        if (known_uuid(state, call) &&
+            !(host->number(call, FULFILL_LOOK_FIRST) && can_look_up(state, call))) {
+            end(state, call);
             return;
         }
     }
