@@ -76,7 +76,7 @@ static void test_the_key_differs_by_line_refund_and_generation(void **state)
     for (int i = 0; i < 3; i++)
         fake_http_respond("POST", "/api/licences", 200, "");
     line_kit_run(&kit);
-    kit.run.idempotency_generation = 2;
+    kit.outcome.key_generation = 2;
     line_kit_run(&kit);
     char refund[512];
     snprintf(refund, sizeof(refund),

@@ -345,6 +345,7 @@ int cmd_module(int argc, char **argv)
     argp_parse(&argp, argc, argv, 0, NULL, &kit.arguments);
     if (prepare(&kit, &fault) == OK) {
         kit.outcome.id = kit.order->lines[0].id;
+        line_outcomes_choose_keys(&kit.outcome, 1, 1);
         kit.run = (struct line_run){.owner = &kit,
                                     .order = kit.order,
                                     .line = &kit.order->lines[0],
@@ -353,7 +354,6 @@ int cmd_module(int argc, char **argv)
                                     .look_first = kit.arguments.look_first,
                                     .generation = 1,
                                     .attempt = 1,
-                                    .idempotency_generation = 1,
                                     .timeout_ms = LINE_TIMEOUT_MS};
         line_run_start(kit.host, &kit.run, on_done);
         loop_run(kit.loop);

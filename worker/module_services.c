@@ -22,7 +22,7 @@ static const char *idempotency_key(struct fulfill_call *call)
     int length =
         asprintf(&text, "%s\n%s\n%s\n%lld\n%lld", run->order->number, run->refund ? "refund" : "fulfill",
                  run->order->refund_number ? run->order->refund_number : "", (long long)run->line->id,
-                 (long long)run->idempotency_generation);
+                 (long long)run->outcome->key_generation);
     if (length < 0)
         return NULL;
     enum err err = digest_sha256(text, (size_t)length, digest);
