@@ -16,11 +16,13 @@ enum metric_id {
 #define VALUES_END(metric)
 #define METRIC(kind, name, merge, doc)           METRIC_##name,
 #define METRIC_BY(kind, name, merge, label, doc) METRIC_##name,
+#define METRIC_NAMED(kind, name, merge, label, doc) METRIC_##name,
 #include "worker/metrics.def"
 #undef VALUES_FIRST
 #undef VALUES_NEXT
 #undef METRIC
 #undef METRIC_BY
+#undef METRIC_NAMED
 };
 
 enum metric_value {
@@ -28,11 +30,13 @@ enum metric_value {
 #define VALUES_NEXT(metric, value)  METRIC_##metric##_##value,
 #define METRIC(kind, name, merge, doc)
 #define METRIC_BY(kind, name, merge, label, doc)
+#define METRIC_NAMED(kind, name, merge, label, doc)
 #include "worker/metrics.def"
 #undef VALUES_FIRST
 #undef VALUES_NEXT
 #undef METRIC
 #undef METRIC_BY
+#undef METRIC_NAMED
 };
 
 enum {
@@ -41,12 +45,14 @@ enum {
 #define VALUES_NEXT(metric, value)
 #define METRIC(kind, name, merge, doc)           +1
 #define METRIC_BY(kind, name, merge, label, doc) +1
+#define METRIC_NAMED(kind, name, merge, label, doc) +1
 #include "worker/metrics.def"
 #undef VALUES_FIRST
 #undef VALUES_NEXT
 #undef VALUES_END
 #undef METRIC
 #undef METRIC_BY
+#undef METRIC_NAMED
 };
 
 /* For metrics_table(). */

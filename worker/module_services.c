@@ -199,7 +199,7 @@ static void write_log(const struct fulfill_call *call, enum fulfill_log_level le
 
 static void count_event(const struct fulfill_call *call, const char *event, uint64_t n)
 {
-    metrics_add(METRIC_module_events_total, 0, n > INT64_MAX ? INT64_MAX : (int64_t)n);
+    metrics_add(METRIC_module_events_total, call->entry->metric, n > INT64_MAX ? INT64_MAX : (int64_t)n);
     log_debug("module.event", event ? event : "", LOG_STR("module", call->entry->name), LOG_INT("count", n));
 }
 

@@ -145,6 +145,17 @@ static void answer_http(void *context, const char *path, struct http_listen_answ
     status_page_answer(path, supervisor->slots, supervisor->slot_count, supervisor->stopping, answer);
 }
 
+/* Modules have a label of their own in the metrics, from before their first worker on. */
+static void name_modules(const struct settings *settings)
+{
+    for (size_t i = 0; i < settings->module_count; i++)
+        metrics_name_add(settings->modules[i].name);
+    for (size_t i = 0; i < settings->mapping_count; i++) {
+        if (settings->mappings[i].value[0] != '\0')
+            metrics_name_add(settings->mappings[i].value);
+    }
+}
+
 /* The supervisor's own counters have the slot after the workers'. */
 static bool share(struct supervisor *supervisor, struct fault *fault)
 {
@@ -170,6 +181,7 @@ static bool start_first(struct supervisor *supervisor)
         log_error("supervisor.failed", "cannot start", LOG_STR("why", fault.detail));
         return false;
     }
+    name_modules(supervisor->settings);
     for (size_t i = 0; i < supervisor->slot_count; i++)
         slot_handle(&supervisor->slots[i], SLOT_EVENT_START);
     supervisor->started = true;
@@ -198,6 +210,7 @@ static void adopt(struct supervisor *supervisor)
         }
         return;
     }
+    name_modules(supervisor->settings);
     log_info("supervisor.reloaded", "the new configuration is in force; workers are replaced one by one");
     supervisor->rolling = 0;
     roll_next(supervisor);

@@ -85,7 +85,8 @@ struct fulfill_header {
 struct fulfill_request {
     uint32_t size;      /* sizeof(struct fulfill_request) */
     const char *method; /* "GET", "POST", "DELETE" … */
-    const char *path;   /* appended to the upstream's base URL; percent-encoded by the module */
+    const char *path;   /* appended to the upstream's base URL, or a URL below that; percent-encoded by the
+                           module */
     const struct fulfill_header *headers;
     size_t header_count;
     const char *body; /* NULL = none */
@@ -195,7 +196,7 @@ struct fulfill_host {
      */
     void (*finish_by_answer)(struct fulfill_call *call, const struct fulfill_answer *answer);
     void (*log)(const struct fulfill_call *call, enum fulfill_log_level level, const char *message);
-    /** Adds to fulfilld_module_events_total; module and event are in the log at level debug. */
+    /** Adds to fulfilld_module_events_total{module="…"}; the event is in the log at level debug. */
     void (*count)(const struct fulfill_call *call, const char *event, uint64_t n);
     /** Microseconds since 1970. */
     int64_t (*now_us)(void);
@@ -234,6 +235,10 @@ struct fulfill_module {
     /** The host gives the call up (deadline, shutdown); nothing may be called on it afterwards. May be NULL.
      */
     void (*cancel)(const struct fulfill_host *host, struct fulfill_call *call);
+    /** Looks at one key of a [module NAME] section of this type, at start and reload, `type` and `upstream`
+     * left out. NULL when it can be used, else what would be right, e.g. "expected yes or no": the
+     * configuration is refused with it. No I/O. May be NULL: all keys and values are taken. */
+    const char *(*check_option)(const char *key, const char *value);
 };
 
 /* The one symbol a plug-in exports: returns its table, which must stay valid; NULL refuses to load. */

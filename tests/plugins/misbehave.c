@@ -32,7 +32,10 @@ static void on_answer(struct fulfill_call *call, const struct fulfill_answer *an
         (*left)--;
         return;
     }
-    host->finish_by_answer(call, answer);
+    if (answer->transport == FULFILL_ANSWERED && answer->status == 200)
+        host->finish(call, &done);
+    else
+        host->finish_by_answer(call, answer);
     if (host->http(call, &get, on_answer, NULL) == 0) /* after the end: refused */
         abort();
 }
