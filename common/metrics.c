@@ -30,7 +30,7 @@ struct header {
     uint64_t slot_count;
     uint64_t slot_cells;
     _Atomic uint64_t name_count;
-    uint64_t reserved[3]; /* slots begin on a cache line */
+    uint64_t reserved[3];                        /* slots begin on a cache line */
     char names[METRIC_NAMES][METRIC_NAME_BYTES]; /* written once, by the master, before they are counted */
 };
 _Static_assert(sizeof(struct header) % 64 == 0, "slots begin on a cache line");
@@ -134,7 +134,8 @@ void metrics_name_add(const char *name)
 {
     size_t count = name_count();
 
-    if (count == 0 || count >= METRIC_NAMES || strlen(name) >= METRIC_NAME_BYTES || metrics_name_find(name) != 0)
+    if (count == 0 || count >= METRIC_NAMES || strlen(name) >= METRIC_NAME_BYTES ||
+        metrics_name_find(name) != 0)
         return;
     strcpy(attached.header->names[count], name);
     atomic_store_explicit(&attached.header->name_count, count + 1, memory_order_release);

@@ -56,7 +56,8 @@ static void refuse(const char *plugin, const char *words)
 
 static void test_a_key_that_its_module_refuses_is_a_mistake_of_the_file(void **state)
 {
-    static const char text[] = "[lms]\nbase_url = http://lms.example.org\n[module hook]\ntype = webhook\npoll = maybe\n";
+    static const char text[] =
+        "[lms]\nbase_url = http://lms.example.org\n[module hook]\ntype = webhook\npoll = maybe\n";
     struct loop *loop = loop_new();
     struct fault fault;
     struct settings *settings = settings_load_text("test.ini", text, strlen(text), &fault);

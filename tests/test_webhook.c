@@ -214,7 +214,8 @@ static void test_a_place_to_ask_may_be_a_url_below_the_base_url(void **state)
 {
     (void)state;
     open_kit("poll = yes\n");
-    fake_http_respond("POST", "/api/licences", 202, "{\"poll_url\":\"https://vendor.example.com/api/jobs/2\"}");
+    fake_http_respond("POST", "/api/licences", 202,
+                      "{\"poll_url\":\"https://vendor.example.com/api/jobs/2\"}");
     fake_http_respond("GET", "/api/jobs/2", 200, "");
     assert_int_equal(line_kit_run(&kit)->state, LINE_COMPLETE);
 }
@@ -225,18 +226,28 @@ static void test_keys_of_its_section_are_checked(void **state)
         const char *key, *value;
         bool good;
     } rows[] = {
-        {"path", "/x", true},           {"path", "x", false},           {"method", "PUT", true},
-        {"method", "P UT", false},      {"poll", "yes", true},          {"poll", "maybe", false},
-        {"done_statuses", "200", true}, {"done_statuses", "2xx", false}, {"done_statuses", "", false},
+        {"path", "/x", true},
+        {"path", "x", false},
+        {"method", "PUT", true},
+        {"method", "P UT", false},
+        {"poll", "yes", true},
+        {"poll", "maybe", false},
+        {"done_statuses", "200", true},
+        {"done_statuses", "2xx", false},
+        {"done_statuses", "", false},
         {"done_statuses", "200-299 , 409", true},
         {"retry_statuses", "299-200", false},
         {"final_statuses", "99", false},
         {"final_statuses", "600", false},
         {"final_statuses", "404 410", false},
-        {"header.X-Shop", "a b", true}, {"header.", "a", false},        {"header.X Shop", "a", false},
+        {"header.X-Shop", "a b", true},
+        {"header.", "a", false},
+        {"header.X Shop", "a", false},
         {"header_file.X-Shop", "/f", true},
         {"header_file.X(", "/f", false},
-        {"secret_file", "", false},     {"pth", "/x", false},           {"send_sku", "no", false},
+        {"secret_file", "", false},
+        {"pth", "/x", false},
+        {"send_sku", "no", false},
     };
     (void)state;
     open_kit("");

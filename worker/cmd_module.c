@@ -51,7 +51,8 @@ static const struct argp_option options[] = {
      "\"close\"|\"never\"|\"garbage\"}; all of them must be asked for, and no more",
      0},
     {"option", 'o', "KEY=VALUE", 0, "A key of the module's section; may be repeated", 0},
-    {"refund", 'R', NULL, 0, "Take the line back instead of fulfilling it; what fulfilment returned is the line's `result`", 0},
+    {"refund", 'R', NULL, 0,
+     "Take the line back instead of fulfilling it; what fulfilment returned is the line's `result`", 0},
     {"look-first", 'f', NULL, 0, "As after a lost answer: an earlier attempt may have succeeded", 0},
     {"expect", 'e', "STATE", 0, "Fail unless the line ends so: complete, failed, final or open", 0},
     {0}};

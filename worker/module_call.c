@@ -463,9 +463,8 @@ static int64_t asked_wait_ms(const struct fulfill_call *call)
 static bool still_in_doubt(const struct fulfill_call *call)
 {
     bool was = call->run->look_first || call->run->outcome->look_first;
-    bool settled =
-        call->result.health == FULFILL_HEALTH_GOOD &&
-        (call->result.decision == FULFILL_FINAL || call->result.decision == FULFILL_RETRY_FEW);
+    bool settled = call->result.health == FULFILL_HEALTH_GOOD &&
+                   (call->result.decision == FULFILL_FINAL || call->result.decision == FULFILL_RETRY_FEW);
 
     return was && !settled;
 }

@@ -81,11 +81,10 @@ static size_t measure(const struct upstream *upstream, const struct fulfill_requ
     const char *path = path_below(upstream, request->path);
     size_t bytes, headers = extra_count;
 
-    if (!usable_method(request->method) || !path || path[0] != '/' || !usable_text(path, " ") || (request->header_count > 0 && !request->headers) ||
-        (request->body_length > 0 && !request->body))
+    if (!usable_method(request->method) || !path || path[0] != '/' || !usable_text(path, " ") ||
+        (request->header_count > 0 && !request->headers) || (request->body_length > 0 && !request->body))
         return 0;
-    bytes = strlen(request->method) + strlen(upstream->base_url) + strlen(path) +
-            request->body_length + 3;
+    bytes = strlen(request->method) + strlen(upstream->base_url) + strlen(path) + request->body_length + 3;
     for (size_t i = 0; i < request->header_count; i++) {
         const struct fulfill_header *header = &request->headers[i];
         if (!header->value)

@@ -69,7 +69,8 @@ char *line_outcomes_header(const struct line_outcome *lines, size_t count);
  */
 void line_outcomes_merge(struct line_outcome *lines, size_t count, const json_t *array, bool same_generation);
 
-/** Chooses the generation of the idempotency key where none is known: a new one, unless a line is in doubt. */
+/** Chooses the generation of the idempotency key where none is known: a new one, unless a line is in doubt.
+ */
 void line_outcomes_choose_keys(struct line_outcome *lines, size_t count, int64_t generation);
 
 /** Frees what the lines own; the array itself stays the caller's. */

@@ -1,6 +1,6 @@
 /*
- * Checks the keys of [module NAME] sections at start, so that a slip of the pen is no business rule: a list of
- * statuses that cannot be read would make every answer final. Called through the modules' tables.
+ * Checks the keys of [module NAME] sections at start, so that a slip of the pen is no business rule: a list
+ * of statuses that cannot be read would make every answer final. Called through the modules' tables.
  */
 #include "options.h"
 

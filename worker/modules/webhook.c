@@ -279,8 +279,11 @@ static void on_poll_due(struct fulfill_call *call, void *context)
     struct state *state = context;
 
     if (send(state, call, "GET", state->path, NULL, on_polled) != 0) {
-        const struct fulfill_answer accepted = {
-            .size = sizeof(accepted), .transport = FULFILL_ANSWERED, .status = 202, .body = "", .retry_after_s = -1};
+        const struct fulfill_answer accepted = {.size = sizeof(accepted),
+                                                .transport = FULFILL_ANSWERED,
+                                                .status = 202,
+                                                .body = "",
+                                                .retry_after_s = -1};
         finish_found(state, call, &accepted, "unusable");
     }
 }

@@ -319,7 +319,7 @@ static const char *check_option(const char *key, const char *value)
 }
 
 static const struct fulfill_module licence_module = {
-    FULFILL_ABI, sizeof(struct fulfill_module), "licence", supports, fulfill_product, refund_product, NULL,
+    FULFILL_ABI,  sizeof(struct fulfill_module), "licence", supports, fulfill_product, refund_product, NULL,
     check_option,
 };
 
