@@ -14,8 +14,8 @@ enum metric_id {
 #define VALUES_FIRST(metric, value)
 #define VALUES_NEXT(metric, value)
 #define VALUES_END(metric)
-#define METRIC(kind, name, merge, doc)           METRIC_##name,
-#define METRIC_BY(kind, name, merge, label, doc) METRIC_##name,
+#define METRIC(kind, name, merge, doc)              METRIC_##name,
+#define METRIC_BY(kind, name, merge, label, doc)    METRIC_##name,
 #define METRIC_NAMED(kind, name, merge, label, doc) METRIC_##name,
 #include "worker/metrics.def"
 #undef VALUES_FIRST
@@ -43,8 +43,8 @@ enum {
     METRIC_ROW_COUNT = 0
 #define VALUES_FIRST(metric, value)
 #define VALUES_NEXT(metric, value)
-#define METRIC(kind, name, merge, doc)           +1
-#define METRIC_BY(kind, name, merge, label, doc) +1
+#define METRIC(kind, name, merge, doc)              +1
+#define METRIC_BY(kind, name, merge, label, doc)    +1
 #define METRIC_NAMED(kind, name, merge, label, doc) +1
 #include "worker/metrics.def"
 #undef VALUES_FIRST
