@@ -9,6 +9,7 @@
 #include "common/log.h"
 #include "common/loop.h"
 #include "common/metrics.h"
+#include "worker/metric_rows.h"
 #include "worker/settings.h"
 #include "worker/shared.h"
 #include "worker/slot.h"
@@ -298,6 +299,33 @@ static int64_t last_beat_ms(const struct slot *slot)
     return beat_ms > slot->started_ms ? beat_ms : slot->started_ms;
 }
 
+/* A worker that leaks is replaced as by a reload: it hands back what it cannot finish. */
+static void replace_if_grown(struct supervisor *supervisor, struct slot *slot, int64_t bytes)
+{
+    int64_t most = supervisor->settings->worker_max_memory_bytes;
+
+    if (most == 0 || bytes <= most || slot->state != SLOT_RUNNING)
+        return;
+    log_error("worker.grown", "a worker holds more than worker.max_memory and is replaced",
+              LOG_INT("slot", slot->index), LOG_INT("bytes", bytes));
+    metrics_add(METRIC_worker_replaced_total, 0, 1);
+    slot->restart = true;
+    slot_handle(slot, SLOT_EVENT_STOP);
+}
+
+static void watch_memory(struct supervisor *supervisor)
+{
+    int64_t largest = 0;
+
+    for (size_t i = 0; i < supervisor->slot_count; i++) {
+        int64_t bytes = slot_memory_bytes(&supervisor->slots[i]);
+
+        largest = bytes > largest ? bytes : largest;
+        replace_if_grown(supervisor, &supervisor->slots[i], bytes);
+    }
+    metrics_set(METRIC_worker_memory_bytes, 0, largest);
+}
+
 static void on_tick(struct loop_timer *timer)
 {
     struct supervisor *supervisor = container_of(timer, struct supervisor, tick);
@@ -315,6 +343,8 @@ static void on_tick(struct loop_timer *timer)
             now_ms - last_beat_ms(slot) > supervisor->settings->worker_hang_timeout_ms)
             slot_handle(slot, SLOT_EVENT_HUNG);
     }
+    if (!supervisor->stopping)
+        watch_memory(supervisor);
 }
 
 static void fini(struct supervisor *supervisor)

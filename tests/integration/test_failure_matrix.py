@@ -342,9 +342,11 @@ def configure_hook(daemon, lms, name, row):
         upstream.update(oauth_client_id="x", oauth_client_secret_file=daemon.secret("hook_secret", "s3cret"))
     upstream, module = ({key: value.format(**names) if isinstance(value, str) else value for key, value in keys.items()}
                         for keys in (upstream, row.module))
+    if module.setdefault("type", "webhook") == "webhook":
+        module.setdefault("path", f"/hook/{section}")
     daemon.configure({
         f"upstream {section}": upstream,
-        f"module {section}": {"type": "webhook", "upstream": section, "path": f"/hook/{section}", **module},
+        f"module {section}": {"upstream": section, **module},
         "modules": {product_class(name): section}})
 
 
