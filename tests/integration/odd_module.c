@@ -48,8 +48,7 @@ static const struct fulfill_module odd = {
     .refund_product = run,
 };
 
-FULFILL_EXPORT const struct fulfill_module *fulfill_module_entry(const struct fulfill_host *offered);
-FULFILL_EXPORT const struct fulfill_module *fulfill_module_entry(const struct fulfill_host *offered)
+const struct fulfill_module *fulfill_module_entry(const struct fulfill_host *offered)
 {
     host = offered;
     return &odd;

@@ -62,7 +62,6 @@ static const struct fulfill_module table = {
     .refund_product = fulfill_product,
 };
 
-FULFILL_EXPORT fulfill_module_entry_fn fulfill_module_entry;
 const struct fulfill_module *fulfill_module_entry(const struct fulfill_host *offered)
 {
     (void)offered;

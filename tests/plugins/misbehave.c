@@ -127,7 +127,6 @@ static const struct fulfill_module table = {
     .cancel = cancel,
 };
 
-FULFILL_EXPORT fulfill_module_entry_fn fulfill_module_entry;
 const struct fulfill_module *fulfill_module_entry(const struct fulfill_host *offered)
 {
     host = offered;

@@ -323,8 +323,7 @@ static const struct fulfill_module licence_module = {
     check_option,
 };
 
-FULFILL_EXPORT const struct fulfill_module *fulfill_module_entry(const struct fulfill_host *offered);
-FULFILL_EXPORT const struct fulfill_module *fulfill_module_entry(const struct fulfill_host *offered)
+const struct fulfill_module *fulfill_module_entry(const struct fulfill_host *offered)
 {
     host = offered;
     return &licence_module;
