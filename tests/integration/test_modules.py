@@ -2,7 +2,9 @@
 
 import hashlib
 import hmac
+import os
 import pathlib
+import shutil
 import subprocess
 
 import pytest
@@ -13,6 +15,13 @@ from harness.wait import wait_until
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 LICENCE = ROOT / "docs" / "examples" / "licence" / "licence.c"
+# What the plug-in tests/plugins/misbehave.c does, and what becomes of its line.
+NONSENSE = ("Fulfillment Configuration Error", "module_error")
+MISBEHAVIOURS = {
+    "twice": ("Complete", None), "several": ("Complete", None), "wait": ("Complete", None), "post and forget": ("Complete", None),
+    "nonsense decision": NONSENSE, "nonsense status": NONSENSE, "nonsense json": NONSENSE, "no result": NONSENSE,
+    "own words": ("Fulfillment Server Error", "module_error"), "refuse": ("Fulfillment Configuration Error", "no_module"),
+}
 HOOK = {"type": "webhook", "upstream": "vendor", "path": "/hook"}
 REFUSED = {"status": 422, "body": {"message": "sold out"}}
 
@@ -34,6 +43,13 @@ def configure_stack(daemon, lms):
     plugins = daemon.directory / "plugins"
     plugins.mkdir()
     subprocess.run(["cc", "-shared", "-fPIC", "-I", ROOT / "include", LICENCE, "-o", plugins / "licence.so"], check=True)
+    misbehave = pathlib.Path(os.environ.get("FULFILLD_PLUGINS", "missing")) / "misbehave" / "misbehave.so"
+    if misbehave.exists():
+        shutil.copy(misbehave, plugins)
+        for does in MISBEHAVIOURS:
+            name = does.replace(" ", "-")
+            daemon.configure({"modules": {does: name},
+                              f"module {name}": {"type": "misbehave", "does": does, "upstream": "vendor"}})
     daemon.configure({
         "plugins": {"directory": plugins},
         "retry": {"max_attempts": 2},
@@ -183,6 +199,32 @@ def test_an_upstream_that_never_answers_does_not_hold_up_orders_for_another(
     client.publish(seat)
     client.wait_event(seat["order_number"], "complete")
     assert len(vendor.requests) < 200  # the rest waits for the breaker
+
+
+# plug-ins that break their promises; what never finishes, crashes, hangs and leaks is in test_poison.py and unit tests
+
+def test_a_module_that_breaks_its_promises_harms_its_own_line_only(stack, vendor):
+    if not os.environ.get("FULFILLD_PLUGINS") and not os.environ.get("FULFILLD_REQUIRE_ALL"):
+        pytest.skip("FULFILLD_PLUGINS is not set")
+    bought = order(*[licence(i, does) for i, does in enumerate(MISBEHAVIOURS)], licence(99))
+    event = stack.run(bought, "dead")
+    told = {line["id"]: (line["status"], line["reason"] and line["reason"]["code"]) for line in event.data["lines"]}
+    assert told == {**dict(enumerate(MISBEHAVIOURS.values())), 99: ("Complete", None)}
+    said = [line["event"] for line in stack.daemon.log()]
+    assert said.count("module.finished_twice") == 1 and said.count("module.nonsense") == 4
+
+
+def test_a_plug_in_of_a_newer_interface_is_refused_and_the_old_ones_go_on(stack, vendor):
+    newer = pathlib.Path(os.environ.get("FULFILLD_PLUGINS", "missing")) / "newer" / "newer.so"
+    if not newer.exists() and not os.environ.get("FULFILLD_REQUIRE_ALL"):
+        pytest.skip("FULFILLD_PLUGINS is not set")
+    plugins = stack.daemon.directory / "plugins"
+    shutil.copy(newer, plugins)
+    stack.daemon.reload()
+    stack.daemon.wait_log("supervisor.reload_refused")
+    (plugins / "newer.so").unlink()
+    assert "built for plug-in interface 2, this fulfilld has 1" in stack.daemon.log_text()
+    assert stack.run(order(licence(product_class="Licence"))).line["result"]["key"]
 
 
 # the example plug-in

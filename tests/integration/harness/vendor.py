@@ -75,7 +75,7 @@ class Vendor:
         method, path, body = request["method"], request["path"], request["body"]
         if path == "/hook":
             return self._hook(request["headers"].get("Idempotency-Key"), body)
-        if path == "/silent":
+        if path in ("/silent", "/thing"):
             return 200, {}
         if path == "/session":
             return (200, {"token": "T-1"}) if body == {"password": PASSWORD} else (401, {"error": "password"})
