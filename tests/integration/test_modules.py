@@ -201,6 +201,25 @@ def test_an_upstream_that_never_answers_does_not_hold_up_orders_for_another(
     assert len(vendor.requests) < 200  # the rest waits for the breaker
 
 
+def test_an_upstream_that_is_slow_does_not_hold_up_orders_for_another(
+        make_daemon, broker, redis, lms, prefix, client, vendor):
+    """Nor does it get one order twice, or is left idle: those that were sent back come when it is their turn."""
+    make_daemon(broker, redis, lms, prefix, {
+        "worker": {"processes": 1, "concurrency": 16},
+        "upstream vendor": {"base_url": vendor.base_url, "max_in_flight": 2},
+        "modules": {"Hook": "hook"}, "module hook": {**HOOK, "path": "/slow"}}).start()
+    slow = [order() for _ in range(60)]
+    client.publish_many(slow)
+    wait_until(lambda: vendor.requests, "the vendor to be asked")
+    seat = messages.order()
+    client.publish(seat)
+    client.wait_event(seat["order_number"], "complete")
+    assert len(vendor.requests) < 30
+    for bought in slow:
+        client.wait_event(bought["order_number"], "complete", deadline_s=60)
+    assert len(vendor.requests) == 60
+
+
 # plug-ins that break their promises; what never finishes, crashes, hangs and leaks is in test_poison.py and unit tests
 
 def test_a_module_that_breaks_its_promises_harms_its_own_line_only(stack, vendor):

@@ -10,6 +10,7 @@ from .ports import free_port
 from .wait import wait_until
 
 PASSWORD = "open sesame"
+SLOW_S = 0.2
 
 
 class Vendor:
@@ -75,7 +76,9 @@ class Vendor:
         method, path, body = request["method"], request["path"], request["body"]
         if path == "/hook":
             return self._hook(request["headers"].get("Idempotency-Key"), body)
-        if path in ("/silent", "/thing"):
+        if path == "/slow":
+            time.sleep(SLOW_S)
+        if path in ("/slow", "/silent", "/thing"):
             return 200, {}
         if path == "/session":
             return (200, {"token": "T-1"}) if body == {"password": PASSWORD} else (401, {"error": "password"})
