@@ -13,6 +13,7 @@
 
 #include <inttypes.h>
 #include <stdatomic.h>
+#include <string.h>
 
 typedef _Atomic int64_t cell;
 
@@ -28,8 +29,11 @@ struct header {
     uint64_t layout; /* of the rows: another version of the program lays its slots out otherwise */
     uint64_t slot_count;
     uint64_t slot_cells;
-    uint64_t reserved[4]; /* slots begin on a cache line */
+    _Atomic uint64_t name_count;
+    uint64_t reserved[3];                        /* slots begin on a cache line */
+    char names[METRIC_NAMES][METRIC_NAME_BYTES]; /* written once, by the master, before they are counted */
 };
+_Static_assert(sizeof(struct header) % 64 == 0, "slots begin on a cache line");
 
 static struct {
     struct header *header; /* NULL = not attached */
@@ -78,8 +82,12 @@ size_t metrics_region_bytes(size_t slot_count)
 
 void metrics_format(void *region, size_t slot_count)
 {
-    *(struct header *)region = (struct header){
-        .magic = REGION_MAGIC, .layout = layout_hash(), .slot_count = slot_count, .slot_cells = slot_cells()};
+    *(struct header *)region = (struct header){.magic = REGION_MAGIC,
+                                               .layout = layout_hash(),
+                                               .slot_count = slot_count,
+                                               .slot_cells = slot_cells(),
+                                               .name_count = 1,
+                                               .names = {"other"}};
 }
 
 static cell *slot_at(size_t slot)
@@ -104,6 +112,33 @@ void metrics_detach(void)
 {
     attached.header = NULL;
     attached.own = NULL;
+}
+
+/* ---- names ---- */
+
+static size_t name_count(void)
+{
+    return attached.header ? atomic_load_explicit(&attached.header->name_count, memory_order_acquire) : 0;
+}
+
+size_t metrics_name_find(const char *name)
+{
+    for (size_t i = 1; i < name_count(); i++) {
+        if (strcmp(attached.header->names[i], name) == 0)
+            return i;
+    }
+    return 0;
+}
+
+void metrics_name_add(const char *name)
+{
+    size_t count = name_count();
+
+    if (count == 0 || count >= METRIC_NAMES || strlen(name) >= METRIC_NAME_BYTES ||
+        metrics_name_find(name) != 0)
+        return;
+    strcpy(attached.header->names[count], name);
+    atomic_store_explicit(&attached.header->name_count, count + 1, memory_order_release);
 }
 
 /* ---- one writer ---- */
@@ -244,7 +279,8 @@ static void render_labels(struct text *out, const struct metric_row *row, size_t
         return;
     text_putc(out, '{');
     if (row->label)
-        text_printf(out, "%s=\"%s\"%s", row->label, row->values[label], le ? "," : "");
+        text_printf(out, "%s=\"%s\"%s", row->label,
+                    row->values ? row->values[label] : attached.header->names[label], le ? "," : "");
     if (le)
         text_printf(out, "le=\"%s\"", le);
     text_putc(out, '}');
@@ -299,7 +335,8 @@ void metrics_render(struct text *out)
 
         text_printf(out, "# HELP " METRICS_PREFIX "%s %s\n# TYPE " METRICS_PREFIX "%s %s\n", row->name,
                     row->doc, row->name, metrics_kind_name(row->kind));
-        for (size_t label = 0; label == 0 || label < row->value_count; label++)
+        size_t values = row->label && !row->values ? name_count() : row->value_count;
+        for (size_t label = 0; label == 0 || label < values; label++)
             render_value(out, row, metric, label);
     }
 }

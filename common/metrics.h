@@ -20,6 +20,10 @@ enum metric_kind {
     METRIC_HISTOGRAM /* observed in milliseconds, shown as seconds */
 };
 
+/* Names that become known at run time only (metrics_name_add): the values of rows with a label and no values.
+ * Place 0 is "other": what has no name of its own. */
+enum { METRIC_NAMES = 32, METRIC_NAME_BYTES = 40 };
+
 /* How a gauge's slots become one value. Counters and histograms are summed. */
 enum metric_merge { METRIC_SUM, METRIC_MAX };
 
@@ -28,8 +32,8 @@ struct metric_row {
     const char *name; /* without the prefix "fulfilld_" */
     enum metric_merge merge;
     const char *label;         /* NULL = none */
-    const char *const *values; /* of the label */
-    size_t value_count;        /* 0 without a label */
+    const char *const *values; /* of the label; NULL with a label: names of run time */
+    size_t value_count;        /* 0 without a label; METRIC_NAMES with names of run time */
     const char *doc;           /* one sentence */
 };
 
@@ -50,6 +54,9 @@ MUST_CHECK enum err metrics_attach(void *region, size_t region_bytes, size_t slo
 /** Forgets the region (before it is unmapped). */
 void metrics_detach(void);
 
+/** The place of a name of run time, for metrics_add(); 0 = it has none. */
+size_t metrics_name_find(const char *name);
+
 /* ---- the owner of a slot; `label` is the position of the label's value, 0 without a label ---- */
 
 void metrics_add(size_t metric, size_t label, int64_t count);
@@ -59,6 +66,9 @@ void metrics_observe_ms(size_t metric, size_t label, int64_t elapsed_ms);
 void metrics_beat(int64_t now_ms);
 
 /* ---- the master; valid while attached ---- */
+
+/** Gives a name a place, for as long as the region is there; there is none left after METRIC_NAMES - 1. */
+void metrics_name_add(const char *name);
 
 /** When a slot beat last, 0 = not since its reset. */
 int64_t metrics_slot_beat_ms(size_t slot);

@@ -57,7 +57,9 @@ const char *metrics_kind_name(enum metric_kind kind)
 /* The values of a row's label, each in `before` and `after`. */
 static void print_values(FILE *out, const struct metric_row *row, const char *before, const char *after)
 {
-    for (size_t i = 0; i < row->value_count; i++)
+    if (!row->values)
+        (void)fputs("one for each NAME of the configuration, or other", out);
+    for (size_t i = 0; row->values && i < row->value_count; i++)
         (void)fprintf(out, "%s%s%s%s", i == 0 ? "" : ", ", before, row->values[i], after);
 }
 
@@ -103,7 +105,8 @@ void metrics_print_markdown(FILE *out)
             (void)fprintf(out, "`%s`: ", row->label);
         else
             (void)fputs("–", out);
-        print_values(out, row, "`", "`");
+        if (row->label)
+            print_values(out, row, "`", "`");
         (void)fprintf(out, " | %s |\n", row->doc);
     }
 }

@@ -8,7 +8,7 @@
 
 #include "support/unit.h"
 
-enum { ORDERS, WAITED, IN_FLIGHT, OLDEST, TIME };
+enum { ORDERS, WAITED, IN_FLIGHT, OLDEST, TIME, EVENTS };
 
 static const char *const outcomes[] = {"complete", "dead"};
 static const struct metric_row rows[] = {
@@ -17,6 +17,7 @@ static const struct metric_row rows[] = {
     {METRIC_GAUGE, "in_flight", METRIC_SUM, NULL, NULL, 0, "In flight."},
     {METRIC_GAUGE_MS, "oldest_seconds", METRIC_MAX, NULL, NULL, 0, "Oldest."},
     {METRIC_HISTOGRAM, "time_seconds", METRIC_SUM, NULL, NULL, 0, "Time."},
+    {METRIC_COUNTER, "events_total", METRIC_SUM, "module", NULL, METRIC_NAMES, "Events."},
 };
 
 enum { SLOTS = 3 };
@@ -92,6 +93,33 @@ static void test_slots_are_put_together_as_their_rows_say(void **state)
     expect_line("# TYPE fulfilld_in_flight gauge\nfulfilld_in_flight 11\n");
     expect_line("\nfulfilld_oldest_seconds 1.500\n");
     assert_int_equal(metrics_slot_value(1, ORDERS, 1), 2);
+}
+
+static void test_names_of_run_time_are_labels_as_long_as_there_is_room(void **state)
+{
+    char name[METRIC_NAME_BYTES + 1];
+
+    (void)state;
+    be(0);
+    metrics_name_add("licence");
+    metrics_name_add("licence");
+    metrics_name_add("voucher");
+    be(1);
+    metrics_add(EVENTS, metrics_name_find("voucher"), 2);
+    metrics_add(EVENTS, metrics_name_find("unheard of"), 1);
+    be(0);
+    expect_line("fulfilld_events_total{module=\"other\"} 1\nfulfilld_events_total{module=\"licence\"} 0\n"
+                "fulfilld_events_total{module=\"voucher\"} 2\n");
+    memset(name, 'x', sizeof(name));
+    name[METRIC_NAME_BYTES] = '\0';
+    metrics_name_add(name); /* too long */
+    assert_int_equal(metrics_name_find(name), 0);
+    for (int i = 0; i < METRIC_NAMES; i++) {
+        (void)snprintf(name, sizeof(name), "n%d", i);
+        metrics_name_add(name);
+    }
+    assert_int_equal(metrics_name_find("n28"), METRIC_NAMES - 1);
+    assert_int_equal(metrics_name_find("n29"), 0);
 }
 
 static void test_histograms_count_up_to_each_bound(void **state)
@@ -199,6 +227,7 @@ int main(int argc, char **argv)
     const struct CMUnitTest tests[] = {
         METRICS_TEST(test_nothing_is_counted_before_a_slot_is_taken),
         METRICS_TEST(test_slots_are_put_together_as_their_rows_say),
+        METRICS_TEST(test_names_of_run_time_are_labels_as_long_as_there_is_room),
         METRICS_TEST(test_histograms_count_up_to_each_bound),
         METRICS_TEST(test_a_restarted_worker_goes_on_with_its_counters_but_not_its_gauges),
         METRICS_TEST(test_a_region_of_another_layout_is_refused),

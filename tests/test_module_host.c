@@ -54,6 +54,22 @@ static void refuse(const char *plugin, const char *words)
     loop_free(loop);
 }
 
+static void test_a_key_that_its_module_refuses_is_a_mistake_of_the_file(void **state)
+{
+    static const char text[] =
+        "[lms]\nbase_url = http://lms.example.org\n[module hook]\ntype = webhook\npoll = maybe\n";
+    struct loop *loop = loop_new();
+    struct fault fault;
+    struct settings *settings = settings_load_text("test.ini", text, strlen(text), &fault);
+
+    (void)state;
+    assert_non_null(settings);
+    assert_null(module_host_new(loop, settings, NULL, 0, &fault));
+    assert_string_equal(fault.detail, "line 5: [module hook]: poll = maybe: expected yes or no");
+    settings_free(settings);
+    loop_free(loop);
+}
+
 static void test_a_newer_plug_in_is_refused_with_a_sentence(void **state)
 {
     (void)state;
@@ -219,6 +235,7 @@ static void test_a_deadline_in_the_middle_of_an_exchange(void **state)
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_a_key_that_its_module_refuses_is_a_mistake_of_the_file),
         cmocka_unit_test(test_a_newer_plug_in_is_refused_with_a_sentence),
         cmocka_unit_test(test_what_is_no_plug_in_is_refused),
         cmocka_unit_test(test_a_plug_in_that_anybody_may_write_is_refused),

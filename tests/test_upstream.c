@@ -196,7 +196,7 @@ static void test_what_the_token_endpoint_says_is_told_apart(void **state)
         {HTTP_ANSWERED, 401, "{\"error\":\"invalid_client\"}", FULFILL_TOKEN_REFUSED},
         {HTTP_ANSWERED, 400, "{\"error\":\"invalid_client\"}", FULFILL_TOKEN_REFUSED},
         {HTTP_ANSWERED, 200, "{\"expires_in\":3600}", FULFILL_TOKEN_REFUSED},
-        {HTTP_ANSWERED, 200, "{\"access_token\":\"t\"}", FULFILL_TOKEN_REFUSED},
+        {HTTP_ANSWERED, 200, "{\"access_token\":\"t\",\"expires_in\":\"soon\"}", FULFILL_TOKEN_REFUSED},
         {HTTP_ANSWERED, 200, "{\"access_token\":\"a\\r\\nb\",\"expires_in\":3600}", FULFILL_TOKEN_REFUSED},
         {HTTP_ANSWERED, 200, "<html>", FULFILL_TOKEN_REFUSED},
         {HTTP_ANSWERED, 403, "", FULFILL_TOKEN_FAILED},

@@ -67,9 +67,9 @@ static void test_each_state_has_the_word_of_the_contract(void **state)
 }
 
 /* What is written of the lines, read back. */
-static json_t *written_lines(const struct line_outcome *lines, size_t count, bool finished_only)
+static json_t *written_lines(const struct line_outcome *lines, size_t count)
 {
-    AUTO_FREE char *text = line_outcomes_text(lines, count, finished_only);
+    AUTO_FREE char *text = line_outcomes_text(lines, count);
     json_t *array;
 
     assert_non_null(text);
@@ -87,7 +87,7 @@ static void test_lines_come_back_as_they_were(void **state)
         {.id = 14, .state = LINE_REFUNDED},
         {.id = 15, .state = LINE_FINAL, .status = FULFILL_STATUS_CONFIGURATION, .reason = "no_user"}};
     struct line_outcome back[] = {{.id = 15}, {.id = 11}, {.id = 12}, {.id = 13}, {.id = 14}};
-    json_t *array = written_lines(lines, ARRAY_LEN(lines), false);
+    json_t *array = written_lines(lines, ARRAY_LEN(lines));
 
     (void)state;
     assert_int_equal(json_array_size(array), ARRAY_LEN(lines));
@@ -112,14 +112,39 @@ static void test_lines_come_back_as_they_were(void **state)
     line_outcomes_free(back, ARRAY_LEN(back));
 }
 
-static void test_only_finished_lines_are_written_where_that_is_asked(void **state)
+static void test_a_header_has_finished_lines_and_what_a_line_in_doubt_needs(void **state)
 {
-    struct line_outcome lines[] = {failed_line(11), complete_line(12, NULL), {.id = 13}};
-    AUTO_FREE char *text = line_outcomes_text(lines, ARRAY_LEN(lines), true);
+    struct line_outcome lines[] = {failed_line(11), complete_line(12, NULL), {.id = 13, .key_generation = 4}};
+    AUTO_FREE char *text = NULL;
 
     (void)state;
-    assert_string_equal(text, "[{\"id\":12,\"state\":\"complete\",\"module\":\"entitlement\"}]");
+    lines[0].key_generation = 3;
+    text = line_outcomes_header(lines, ARRAY_LEN(lines));
+    assert_string_equal(text, "[{\"id\":11,\"state\":\"failed\",\"look_first\":true,\"key_generation\":3},"
+                              "{\"id\":12,\"state\":\"complete\",\"module\":\"entitlement\"}]");
     line_outcomes_free(lines, ARRAY_LEN(lines));
+}
+
+static void test_a_new_generation_keeps_the_key_of_a_line_in_doubt_and_of_no_other(void **state)
+{
+    struct line_outcome lines[] = {failed_line(11), {.id = 12, .state = LINE_FINAL, .reason = "bad_request"}};
+    struct line_outcome next[] = {{.id = 11}, {.id = 12}};
+    struct line_outcome same[] = {{.id = 11}, {.id = 12}};
+    json_t *array;
+
+    (void)state;
+    line_outcomes_choose_keys(lines, 2, 1);
+    array = written_lines(lines, 2);
+    line_outcomes_merge(next, 2, array, false);
+    line_outcomes_choose_keys(next, 2, 2);
+    assert_int_equal(next[0].key_generation, 1);
+    assert_int_equal(next[1].key_generation, 2);
+    line_outcomes_merge(same, 2, array, true);
+    line_outcomes_choose_keys(same, 2, 9);
+    assert_int_equal(same[0].key_generation, 1);
+    assert_int_equal(same[1].key_generation, 1);
+    json_decref(array);
+    line_outcomes_free(lines, 2);
 }
 
 static void test_state_names_are_stored_and_do_not_change(void **state)
@@ -129,7 +154,7 @@ static void test_state_names_are_stored_and_do_not_change(void **state)
     (void)state;
     for (size_t i = 0; i < ARRAY_LEN(names); i++) {
         struct line_outcome line = {.id = 1, .state = (enum line_state)i};
-        json_t *array = written_lines(&line, 1, false);
+        json_t *array = written_lines(&line, 1);
         json_t *row = json_array_get(array, 0);
 
         assert_string_equal(json_string_value(json_object_get(row, "state")), names[i]);
@@ -158,7 +183,7 @@ static void test_a_new_generation_opens_failed_lines_but_keeps_their_last_word(v
 
     (void)state;
     before.state = LINE_FINAL;
-    array = written_lines(&before, 1, false);
+    array = written_lines(&before, 1);
     line_outcomes_merge(&line, 1, array, false);
     json_decref(array);
     assert_int_equal(line.state, LINE_OPEN);
@@ -247,7 +272,7 @@ static void test_words_of_an_upstream_survive_as_utf8(void **state)
 
     (void)state;
     strcpy(line.message, "caf\xc3\xa9 \xff\xfe \xed\xa0\x80");
-    array = written_lines(&line, 1, false);
+    array = written_lines(&line, 1);
     assert_non_null(array);
     line_outcomes_merge(&back, 1, array, true);
     json_decref(array);
@@ -263,7 +288,7 @@ static void test_a_message_of_500_bytes_is_kept_whole(void **state)
     (void)state;
     for (size_t i = 0; i + 2 < sizeof(line.message); i += 2)
         memcpy(line.message + i, "\xc3\xa9", 3);
-    array = written_lines(&line, 1, false);
+    array = written_lines(&line, 1);
     line_outcomes_merge(&back, 1, array, true);
     json_decref(array);
     assert_int_equal(strlen(back.message), 500);
@@ -274,7 +299,7 @@ static void test_a_result_that_is_no_object_is_left_out(void **state)
 {
     struct line_outcome lines[] = {complete_line(1, "[1]"), complete_line(2, "{"),
                                    complete_line(3, "{\"a\":1}")};
-    json_t *array = written_lines(lines, ARRAY_LEN(lines), true);
+    json_t *array = written_lines(lines, ARRAY_LEN(lines));
 
     (void)state;
     assert_int_equal(json_array_size(array), 3);
@@ -290,7 +315,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_each_state_has_the_word_of_the_contract),
         cmocka_unit_test(test_lines_come_back_as_they_were),
-        cmocka_unit_test(test_only_finished_lines_are_written_where_that_is_asked),
+        cmocka_unit_test(test_a_header_has_finished_lines_and_what_a_line_in_doubt_needs),
+        cmocka_unit_test(test_a_new_generation_keeps_the_key_of_a_line_in_doubt_and_of_no_other),
         cmocka_unit_test(test_state_names_are_stored_and_do_not_change),
         cmocka_unit_test(test_a_finished_line_is_never_undone),
         cmocka_unit_test(test_a_new_generation_opens_failed_lines_but_keeps_their_last_word),

@@ -4,6 +4,7 @@
 #include "fakes/fake_loop.h"
 #include "support/line_kit.h"
 #include "support/unit.h"
+#include "worker/modules/options.h"
 
 #include <stdio.h>
 
@@ -76,7 +77,7 @@ static void test_the_key_differs_by_line_refund_and_generation(void **state)
     for (int i = 0; i < 3; i++)
         fake_http_respond("POST", "/api/licences", 200, "");
     line_kit_run(&kit);
-    kit.run.idempotency_generation = 2;
+    kit.outcome.key_generation = 2;
     line_kit_run(&kit);
     char refund[512];
     snprintf(refund, sizeof(refund),
@@ -191,14 +192,69 @@ static void test_a_202_that_says_not_where_to_ask_is_a_bad_response(void **state
     }
 }
 
-static void test_a_section_that_cannot_be_used_is_a_configuration_error(void **state)
+static void test_what_an_accepted_job_answers_at_last(void **state)
+{
+    static const struct {
+        int status;
+        enum line_state state;
+        bool look_first;
+    } rows[] = {
+        {500, LINE_FAILED, true}, {404, LINE_FINAL, true}, {302, LINE_FINAL, true}, {422, LINE_FINAL, false}};
+    (void)state;
+    open_kit("poll = yes\n");
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        fake_http_respond("POST", "/api/licences", 202, "{\"poll_url\":\"/jobs/1\"}");
+        fake_http_respond("GET", "/api/jobs/1", rows[i].status, "");
+        assert_int_equal(line_kit_run(&kit)->state, rows[i].state);
+        assert_int_equal(kit.outcome.look_first, rows[i].look_first);
+    }
+}
+
+static void test_a_place_to_ask_may_be_a_url_below_the_base_url(void **state)
 {
     (void)state;
-    open_kit("method = P UT\n");
-    const struct line_outcome *outcome = line_kit_run(&kit);
-    assert_int_equal(outcome->state, LINE_FINAL);
-    assert_int_equal(outcome->status, FULFILL_STATUS_CONFIGURATION);
-    assert_int_equal(fake_http_request_count(), 0);
+    open_kit("poll = yes\n");
+    fake_http_respond("POST", "/api/licences", 202,
+                      "{\"poll_url\":\"https://vendor.example.com/api/jobs/2\"}");
+    fake_http_respond("GET", "/api/jobs/2", 200, "");
+    assert_int_equal(line_kit_run(&kit)->state, LINE_COMPLETE);
+}
+
+static void test_keys_of_its_section_are_checked(void **state)
+{
+    static const struct {
+        const char *key, *value;
+        bool good;
+    } rows[] = {
+        {"path", "/x", true},
+        {"path", "x", false},
+        {"method", "PUT", true},
+        {"method", "P UT", false},
+        {"poll", "yes", true},
+        {"poll", "maybe", false},
+        {"done_statuses", "200", true},
+        {"done_statuses", "2xx", false},
+        {"done_statuses", "", false},
+        {"done_statuses", "200-299 , 409", true},
+        {"retry_statuses", "299-200", false},
+        {"final_statuses", "99", false},
+        {"final_statuses", "600", false},
+        {"final_statuses", "404 410", false},
+        {"header.X-Shop", "a b", true},
+        {"header.", "a", false},
+        {"header.X Shop", "a", false},
+        {"header_file.X-Shop", "/f", true},
+        {"header_file.X(", "/f", false},
+        {"secret_file", "", false},
+        {"pth", "/x", false},
+        {"send_sku", "no", false},
+    };
+    (void)state;
+    open_kit("");
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++)
+        if ((options_check_webhook(rows[i].key, rows[i].value) == NULL) != rows[i].good)
+            fail_msg("%s = %s", rows[i].key, rows[i].value);
+    assert_non_null(options_check_none("path", "/x"));
 }
 
 static void test_one_upstreams_breaker_does_not_hold_up_another(void **state)
@@ -227,7 +283,9 @@ int main(void)
         TEST(test_a_202_is_asked_again_until_it_has_finished),
         TEST(test_a_202_that_never_finishes_is_tried_again),
         TEST(test_a_202_that_says_not_where_to_ask_is_a_bad_response),
-        TEST(test_a_section_that_cannot_be_used_is_a_configuration_error),
+        TEST(test_what_an_accepted_job_answers_at_last),
+        TEST(test_a_place_to_ask_may_be_a_url_below_the_base_url),
+        TEST(test_keys_of_its_section_are_checked),
         TEST(test_one_upstreams_breaker_does_not_hold_up_another),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -48,10 +48,11 @@ static const struct argp_option options[] = {
      "The line: a whole order message, of which the first line is run, or a line alone", 0},
     {"responses", 'r', "FILE", 0,
      "What the upstream answers: a JSON array of {\"status\", \"headers\", \"body\"} or {\"fault\": "
-     "\"close\"|\"never\"|\"garbage\"}",
+     "\"close\"|\"never\"|\"garbage\"}; all of them must be asked for, and no more",
      0},
     {"option", 'o', "KEY=VALUE", 0, "A key of the module's section; may be repeated", 0},
-    {"refund", 'R', NULL, 0, "Take the line back instead of fulfilling it", 0},
+    {"refund", 'R', NULL, 0,
+     "Take the line back instead of fulfilling it; what fulfilment returned is the line's `result`", 0},
     {"look-first", 'f', NULL, 0, "As after a lost answer: an earlier attempt may have succeeded", 0},
     {"expect", 'e', "STATE", 0, "Fail unless the line ends so: complete, failed, final or open", 0},
     {0}};
@@ -280,10 +281,26 @@ static const char *state_name(enum line_state state)
     return "";
 }
 
-static int tell(const struct kit *kit)
+/* A script that does not fit the requests proves nothing. */
+static bool script_fits(struct kit *kit)
+{
+    static const char *const words[] = {
+        [SCRIPT_TOO_SHORT] = "the module asked for more answers than --responses has",
+        [SCRIPT_TOO_LONG] = "the module did not ask for all answers of --responses",
+    };
+    enum module_script_end end = module_script_stop(kit->script);
+
+    kit->script = 0;
+    if (end != SCRIPT_USED_UP)
+        fprintf(stderr, "fulfilld module test: %s\n", words[end]);
+    return end == SCRIPT_USED_UP;
+}
+
+static int tell(struct kit *kit)
 {
     const struct line_outcome *outcome = &kit->outcome;
     const char *state = state_name(outcome->state), *expect = kit->arguments.expect;
+    bool fits = script_fits(kit);
 
     printf("\nstate       %s\nstatus      %s\n", state, line_status_text(outcome, kit->arguments.refund));
     if (outcome->reason[0])
@@ -296,7 +313,7 @@ static int tell(const struct kit *kit)
     if (outcome->look_first)
         printf("next        looks first\n");
     if (!expect || strcmp(expect, state) == 0)
-        return EXIT_DONE;
+        return fits ? EXIT_DONE : EXIT_FAILED;
     fprintf(stderr, "fulfilld module test: expected %s, the line ended %s\n", expect, state);
     return EXIT_FAILED;
 }
@@ -345,6 +362,7 @@ int cmd_module(int argc, char **argv)
     argp_parse(&argp, argc, argv, 0, NULL, &kit.arguments);
     if (prepare(&kit, &fault) == OK) {
         kit.outcome.id = kit.order->lines[0].id;
+        line_outcomes_choose_keys(&kit.outcome, 1, 1);
         kit.run = (struct line_run){.owner = &kit,
                                     .order = kit.order,
                                     .line = &kit.order->lines[0],
@@ -353,7 +371,6 @@ int cmd_module(int argc, char **argv)
                                     .look_first = kit.arguments.look_first,
                                     .generation = 1,
                                     .attempt = 1,
-                                    .idempotency_generation = 1,
                                     .timeout_ms = LINE_TIMEOUT_MS};
         line_run_start(kit.host, &kit.run, on_done);
         loop_run(kit.loop);

@@ -77,7 +77,7 @@ struct claim_result {
     const struct store_reply *refunded_lines; /* array of line ids that a refund has taken */
     const struct store_reply
         *known_lines;       /* array: id, "1" fulfilled / "0" never ran / "?" may have: refunds */
-    const char *lines_blob; /* line_outcomes_text(all) of the item's last record; NULL = none */
+    const char *lines_blob; /* line_outcomes_text() of the item's last record; NULL = none */
     bool lines_current;     /* lines_blob is of this generation */
     const char *decision;   /* DONE, REPEAT: what ledger_record() stored; NULL = none */
 };
@@ -123,7 +123,7 @@ struct record_facts {
     const char *message_id;       /* the item's, for a record that has to be rebuilt */
     const char *start_message_id; /* what started this generation ("" = the order itself) */
     int64_t start_generation;
-    const char *lines_blob; /* line_outcomes_text(all) */
+    const char *lines_blob; /* line_outcomes_text() */
     /* per line of the item, parallel to order->lines: "" = unfinished, else line_outcomes_text() of this
        one finished line: a JSON array of one row */
     const char *const *finished;

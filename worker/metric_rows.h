@@ -14,13 +14,15 @@ enum metric_id {
 #define VALUES_FIRST(metric, value)
 #define VALUES_NEXT(metric, value)
 #define VALUES_END(metric)
-#define METRIC(kind, name, merge, doc)           METRIC_##name,
-#define METRIC_BY(kind, name, merge, label, doc) METRIC_##name,
+#define METRIC(kind, name, merge, doc)              METRIC_##name,
+#define METRIC_BY(kind, name, merge, label, doc)    METRIC_##name,
+#define METRIC_NAMED(kind, name, merge, label, doc) METRIC_##name,
 #include "worker/metrics.def"
 #undef VALUES_FIRST
 #undef VALUES_NEXT
 #undef METRIC
 #undef METRIC_BY
+#undef METRIC_NAMED
 };
 
 enum metric_value {
@@ -28,25 +30,29 @@ enum metric_value {
 #define VALUES_NEXT(metric, value)  METRIC_##metric##_##value,
 #define METRIC(kind, name, merge, doc)
 #define METRIC_BY(kind, name, merge, label, doc)
+#define METRIC_NAMED(kind, name, merge, label, doc)
 #include "worker/metrics.def"
 #undef VALUES_FIRST
 #undef VALUES_NEXT
 #undef METRIC
 #undef METRIC_BY
+#undef METRIC_NAMED
 };
 
 enum {
     METRIC_ROW_COUNT = 0
 #define VALUES_FIRST(metric, value)
 #define VALUES_NEXT(metric, value)
-#define METRIC(kind, name, merge, doc)           +1
-#define METRIC_BY(kind, name, merge, label, doc) +1
+#define METRIC(kind, name, merge, doc)              +1
+#define METRIC_BY(kind, name, merge, label, doc)    +1
+#define METRIC_NAMED(kind, name, merge, label, doc) +1
 #include "worker/metrics.def"
 #undef VALUES_FIRST
 #undef VALUES_NEXT
 #undef VALUES_END
 #undef METRIC
 #undef METRIC_BY
+#undef METRIC_NAMED
 };
 
 /* For metrics_table(). */

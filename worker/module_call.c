@@ -459,6 +459,16 @@ static int64_t asked_wait_ms(const struct fulfill_call *call)
                                                       : 0;
 }
 
+/* Whether an earlier attempt's effect is as unknown as before: nothing that was heard now settles it. */
+static bool still_in_doubt(const struct fulfill_call *call)
+{
+    bool was = call->run->look_first || call->run->outcome->look_first;
+    bool settled = call->result.health == FULFILL_HEALTH_GOOD &&
+                   (call->result.decision == FULFILL_FINAL || call->result.decision == FULFILL_RETRY_FEW);
+
+    return was && !settled;
+}
+
 /* `free_of_charge`: the breaker was open already, or this was its probe. */
 static void set_failed(struct fulfill_call *call, struct line_outcome *outcome, bool free_of_charge)
 {
@@ -471,7 +481,7 @@ static void set_failed(struct fulfill_call *call, struct line_outcome *outcome, 
     strcpy(outcome->message, call->message);
     if (upstream)
         upstream_redact(upstream, outcome->message, sizeof(outcome->message));
-    outcome->look_first = result->look_first != FULFILL_LOOK_NO || call->doubt;
+    outcome->look_first = result->look_first != FULFILL_LOOK_NO || call->doubt || still_in_doubt(call);
     if (result->decision == FULFILL_WAIT || result->decision == FULFILL_PAUSE || free_of_charge) {
         outcome->state = LINE_OPEN;
         outcome->wait_until_ms = upstream ? upstream_closed_until_ms(upstream) : asked_wait_ms(call);

@@ -5,6 +5,8 @@
  */
 #include "worker/module_parts.h"
 
+#include "common/metrics.h"
+
 #include <stdio.h>
 #include <string.h>
 
@@ -110,6 +112,21 @@ static bool names_file(const char *key)
     return strncmp(key, "header_file.", 12) == 0 || (length > 5 && strcmp(key + length - 5, "_file") == 0);
 }
 
+/* What the module itself says of a key. `upstream` is the host's. */
+static enum err check_option(const struct module_entry *entry, const struct settings_pair *pair,
+                             struct fault *ret_fault)
+{
+    const char *wrong = entry->table.check_option && strcmp(pair->key, "upstream") != 0
+                            ? entry->table.check_option(pair->key, pair->value)
+                            : NULL;
+
+    if (!wrong)
+        return OK;
+    *ret_fault = fault_make(ERR_CONFIG, "line %d: [module %s]: %.60s = %.60s: %s", pair->line, entry->name,
+                            pair->key, pair->value, wrong);
+    return ERR_CONFIG;
+}
+
 static enum err take_options(struct module_entry *entry, const struct module_settings *settings,
                              struct fault *ret_fault)
 {
@@ -119,6 +136,9 @@ static enum err take_options(struct module_entry *entry, const struct module_set
         const struct settings_pair *pair = &settings->pairs[i];
         char *secret = NULL;
 
+        err = check_option(entry, pair, ret_fault);
+        if (err != OK)
+            break;
         err = add_pair(&entry->options, &entry->option_count, pair->key, pair->value);
         if (err == OK && names_file(pair->key)) {
             err = settings_read_secret(pair->value, &secret, ret_fault);
@@ -178,7 +198,7 @@ static enum err add_entry(struct module_host *host, const char *name, const char
                                 name, known);
         return ERR_CONFIG;
     }
-    *entry = (struct module_entry){.table = type->table};
+    *entry = (struct module_entry){.table = type->table, .metric = metrics_name_find(name)};
     snprintf(entry->name, sizeof(entry->name), "%s", name);
     host->entry_count++;
     err = take_upstream(host, entry, settings, ret_fault);

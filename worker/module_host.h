@@ -38,15 +38,14 @@ struct line_run {
     /* in: all borrowed, valid until done */
     const struct order *order;
     const struct order_line *line;
-    struct line_outcome
-        *outcome; /* in: state so far (look_first, doubtful, result_json); out: what became of it */
+    struct line_outcome *outcome; /* in: state so far (look_first, doubtful, key_generation, result_json);
+                                     out: what became of it */
     bool refund;
     bool look_first; /* of the whole claim (doubtful) */
     int64_t generation, attempt;
-    int64_t idempotency_generation; /* generation the idempotency key is made of */
-    const char *traceparent;        /* NULL = none */
-    int64_t timeout_ms; /* the host cancels the call after this: postponed when nothing was sent for want
-                           of a slot, else module_error, RETRY, look_first */
+    const char *traceparent; /* NULL = none */
+    int64_t timeout_ms;      /* the host cancels the call after this: postponed when nothing was sent for want
+                                of a slot, else module_error, RETRY, look_first */
     struct fulfill_call *call; /* the host's, as is what follows */
     struct loop_task task;     /* of an end without a call: memory is out */
     bool in_flight;

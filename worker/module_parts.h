@@ -21,6 +21,7 @@ struct module_entry {
     char name[LINE_MODULE_BYTES];
     struct fulfill_module table; /* padded with NULL where the plug-in's is smaller */
     struct upstream *upstream;   /* NULL = it has none, or that has no base_url */
+    size_t metric;               /* place of its name among the metrics' names */
     struct module_pair *options; /* owned */
     size_t option_count;
     struct module_pair *secrets; /* owned: key of an option that names a file → its contents */

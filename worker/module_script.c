@@ -119,10 +119,25 @@ static void answer_one(int fd, const json_t *answer)
     close(fd);
 }
 
+static volatile sig_atomic_t script_end; /* enum module_script_end, should the child be ended now */
+
+static void on_term(int signum)
+{
+    (void)signum;
+    _exit(script_end);
+}
+
+static void count(size_t asked, size_t answers)
+{
+    script_end = asked == answers ? SCRIPT_USED_UP : asked > answers ? SCRIPT_TOO_SHORT : SCRIPT_TOO_LONG;
+}
+
 static void serve(int listener, const json_t *answers)
 {
     size_t next = 0;
 
+    count(0, json_array_size(answers));
+    signal(SIGTERM, on_term);
     setvbuf(stdout, NULL, _IOLBF, 0);
     for (;;) {
         int fd = accept(listener, NULL, NULL);
@@ -134,6 +149,7 @@ static void serve(int listener, const json_t *answers)
             continue;
         }
         show_request(&request);
+        count(next + 1, json_array_size(answers)); /* before the answer: with the last one, the end may come */
         answer_one(fd, json_array_get(answers, next++));
     }
 }
@@ -156,8 +172,11 @@ pid_t module_script_start(const json_t *answers, int *ret_port, struct fault *re
     return child;
 }
 
-void module_script_stop(pid_t child)
+enum module_script_end module_script_stop(pid_t child)
 {
-    if (child > 0 && kill(child, SIGTERM) == 0)
-        waitpid(child, NULL, 0);
+    int status = 0;
+
+    if (kill(child, SIGTERM) == 0 && waitpid(child, &status, 0) == child && WIFEXITED(status))
+        return (enum module_script_end)WEXITSTATUS(status);
+    return SCRIPT_USED_UP;
 }

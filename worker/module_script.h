@@ -17,6 +17,10 @@
  * @return its process, to be ended with module_script_stop(); -1 with ret_fault
  */
 pid_t module_script_start(const json_t *answers, int *ret_port, struct fault *ret_fault);
-void module_script_stop(pid_t child);
+
+/* How the requests compared with the answers of the list. */
+enum module_script_end { SCRIPT_USED_UP, SCRIPT_TOO_SHORT, SCRIPT_TOO_LONG };
+/** Ends the child. */
+enum module_script_end module_script_stop(pid_t child);
 
 #endif

@@ -22,7 +22,7 @@ static const char *idempotency_key(struct fulfill_call *call)
     int length =
         asprintf(&text, "%s\n%s\n%s\n%lld\n%lld", run->order->number, run->refund ? "refund" : "fulfill",
                  run->order->refund_number ? run->order->refund_number : "", (long long)run->line->id,
-                 (long long)run->idempotency_generation);
+                 (long long)run->outcome->key_generation);
     if (length < 0)
         return NULL;
     enum err err = digest_sha256(text, (size_t)length, digest);
@@ -199,7 +199,7 @@ static void write_log(const struct fulfill_call *call, enum fulfill_log_level le
 
 static void count_event(const struct fulfill_call *call, const char *event, uint64_t n)
 {
-    metrics_add(METRIC_module_events_total, 0, n > INT64_MAX ? INT64_MAX : (int64_t)n);
+    metrics_add(METRIC_module_events_total, call->entry->metric, n > INT64_MAX ? INT64_MAX : (int64_t)n);
     log_debug("module.event", event ? event : "", LOG_STR("module", call->entry->name), LOG_INT("count", n));
 }
 

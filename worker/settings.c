@@ -164,6 +164,8 @@ static MUST_CHECK enum err add_module(struct settings *settings, struct config *
         if (entry->key && entry != type &&
             add_pair(&module->pairs, &module->pair_count, entry->key, entry->value) != OK)
             return fail_memory(ret_fault);
+        if (module->pair_count > 0)
+            module->pairs[module->pair_count - 1].line = entry->line;
     }
     return OK;
 }

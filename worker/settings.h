@@ -38,6 +38,7 @@ struct upstream_settings {
 struct settings_pair {
     char *key;
     char *value;
+    int line; /* of the file; 0 = a default */
 };
 
 /* One [module NAME]: a module of its own, made from a built-in or plugged-in type. */

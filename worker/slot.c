@@ -49,6 +49,24 @@ bool slot_has_process(const struct slot *slot)
     return slot->child != NULL;
 }
 
+int64_t slot_memory_bytes(const struct slot *slot)
+{
+    char path[32];
+    long long pages = 0;
+    FILE *file;
+
+    if (!slot->child)
+        return 0;
+    snprintf(path, sizeof(path), "/proc/%d/statm", (int)loop_child_pid(slot->child));
+    file = fopen(path, "re");
+    if (!file)
+        return 0;
+    if (fscanf(file, "%*d %lld", &pages) != 1) /* proc(5): size, then resident, in pages */
+        pages = 0;
+    fclose(file);
+    return pages * sysconf(_SC_PAGESIZE);
+}
+
 void slot_handle(struct slot *slot, enum slot_event event)
 {
     const struct slot_row *row = &slot_rows[slot->state][event];

@@ -39,6 +39,8 @@ void slot_init(struct slot *slot, struct loop *loop, int index, bool solo, const
 void slot_handle(struct slot *slot, enum slot_event event);
 /* Whether a process of this slot is alive (as far as is known). */
 bool slot_has_process(const struct slot *slot);
+/* Resident memory of its process; 0 = there is none, or it cannot be seen. */
+int64_t slot_memory_bytes(const struct slot *slot);
 const char *slot_state_name(enum slot_state state);
 
 #endif

@@ -112,6 +112,8 @@ static enum err take_lines(struct job *job, const struct claim_result *result)
         job->lines[i].id = job->order->lines[i].id;
     if (result->lines_blob)
         merge_text(job, result->lines_blob, strlen(result->lines_blob), result->lines_current);
+    else if (job->copy.finished) /* Redis has lost the item: the copy knows which lines are in doubt */
+        merge_text(job, job->copy.finished, strlen(job->copy.finished), false);
     for (size_t i = 1; i < store_reply_count(result->finished_lines); i += 2) {
         size_t length;
         const char *blob = store_reply_str(store_reply_at(result->finished_lines, i), &length);
@@ -125,6 +127,7 @@ static enum err take_lines(struct job *job, const struct claim_result *result)
         apply_refunds(job, result);
     else
         apply_known(job, result);
+    line_outcomes_choose_keys(job->lines, count, result->generation);
     return OK;
 }
 

@@ -43,7 +43,6 @@ static void start_line(struct job *job, size_t index)
         .look_first = job->claim.doubtful,
         .generation = job->claim.generation,
         .attempt = job->claim.attempts + 1,
-        .idempotency_generation = job->claim.generation,
         .traceparent = job->traceparent,
         .timeout_ms = LINE_TIMEOUT_MS,
     };

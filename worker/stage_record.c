@@ -135,7 +135,7 @@ static enum err describe(struct job *job)
         err = describe_dead(job);
     }
     if (err == OK && decision->copy != COPY_NONE) {
-        decision->finished = line_outcomes_text(job->lines, job->order->line_count, true);
+        decision->finished = line_outcomes_header(job->lines, job->order->line_count);
         err = decision->finished ? OK : ERR_NOMEM;
     }
     if (err == OK && (job->retry.attempted || job->retry.verdict != ITEM_RETRY))
@@ -249,13 +249,13 @@ static void send_record(struct job *job, char **finished_texts, const char *line
 static enum err record(struct job *job)
 {
     size_t count = job->order->line_count;
-    AUTO_FREE char *blob = line_outcomes_text(job->lines, count, false);
+    AUTO_FREE char *blob = line_outcomes_text(job->lines, count);
     AUTO_FREE char *decision = decision_encode(&job->decision);
     char **texts = calloc(count, sizeof(*texts));
     enum err err = blob && decision && texts ? OK : ERR_NOMEM;
 
     for (size_t i = 0; i < count && err == OK; i++) {
-        texts[i] = line_finished(&job->lines[i]) ? line_outcomes_text(&job->lines[i], 1, true) : strdup("");
+        texts[i] = line_finished(&job->lines[i]) ? line_outcomes_text(&job->lines[i], 1) : strdup("");
         if (!texts[i])
             err = ERR_NOMEM;
     }

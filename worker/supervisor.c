@@ -9,6 +9,7 @@
 #include "common/log.h"
 #include "common/loop.h"
 #include "common/metrics.h"
+#include "worker/metric_rows.h"
 #include "worker/settings.h"
 #include "worker/shared.h"
 #include "worker/slot.h"
@@ -148,6 +149,17 @@ static void answer_http(void *context, const char *path, struct http_listen_answ
     status_page_answer(path, supervisor->slots, supervisor->slot_count, supervisor->stopping, answer);
 }
 
+/* Modules have a label of their own in the metrics, from before their first worker on. */
+static void name_modules(const struct settings *settings)
+{
+    for (size_t i = 0; i < settings->module_count; i++)
+        metrics_name_add(settings->modules[i].name);
+    for (size_t i = 0; i < settings->mapping_count; i++) {
+        if (settings->mappings[i].value[0] != '\0')
+            metrics_name_add(settings->mappings[i].value);
+    }
+}
+
 /* The supervisor's own counters have the slot after the workers'. */
 static bool share(struct supervisor *supervisor, struct fault *fault)
 {
@@ -173,6 +185,7 @@ static bool start_first(struct supervisor *supervisor)
         log_error("supervisor.failed", "cannot start", LOG_STR("why", fault.detail));
         return false;
     }
+    name_modules(supervisor->settings);
     for (size_t i = 0; i < supervisor->slot_count; i++)
         slot_handle(&supervisor->slots[i], SLOT_EVENT_START);
     supervisor->started = true;
@@ -201,6 +214,7 @@ static void adopt(struct supervisor *supervisor)
         }
         return;
     }
+    name_modules(supervisor->settings);
     log_info("supervisor.reloaded", "the new configuration is in force; workers are replaced one by one");
     supervisor->rolling = 0;
     roll_next(supervisor);
@@ -288,6 +302,33 @@ static int64_t last_beat_ms(const struct slot *slot)
     return beat_ms > slot->started_ms ? beat_ms : slot->started_ms;
 }
 
+/* A worker that leaks is replaced as by a reload: it hands back what it cannot finish. */
+static void replace_if_grown(struct supervisor *supervisor, struct slot *slot, int64_t bytes)
+{
+    int64_t most = supervisor->settings->worker_max_memory_bytes;
+
+    if (most == 0 || bytes <= most || slot->state != SLOT_RUNNING)
+        return;
+    log_error("worker.grown", "a worker holds more than worker.max_memory and is replaced",
+              LOG_INT("slot", slot->index), LOG_INT("bytes", bytes));
+    metrics_add(METRIC_worker_replaced_total, 0, 1);
+    slot->restart = true;
+    slot_handle(slot, SLOT_EVENT_STOP);
+}
+
+static void watch_memory(struct supervisor *supervisor)
+{
+    int64_t largest = 0;
+
+    for (size_t i = 0; i < supervisor->slot_count; i++) {
+        int64_t bytes = slot_memory_bytes(&supervisor->slots[i]);
+
+        largest = bytes > largest ? bytes : largest;
+        replace_if_grown(supervisor, &supervisor->slots[i], bytes);
+    }
+    metrics_set(METRIC_worker_memory_bytes, 0, largest);
+}
+
 static void on_tick(struct loop_timer *timer)
 {
     struct supervisor *supervisor = container_of(timer, struct supervisor, tick);
@@ -305,6 +346,8 @@ static void on_tick(struct loop_timer *timer)
             now_ms - last_beat_ms(slot) > supervisor->settings->worker_hang_timeout_ms)
             slot_handle(slot, SLOT_EVENT_HUNG);
     }
+    if (!supervisor->stopping)
+        watch_memory(supervisor);
 }
 
 static void fini(struct supervisor *supervisor)

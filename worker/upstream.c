@@ -150,6 +150,7 @@ struct upstream *upstream_new(const struct upstream_common *common, const struct
         upstream->store = common->store;
         upstream->on_state = common->on_state;
         upstream->context = common->context;
+        upstream->crowd.most = common->max_waiting;
         err = take_settings(upstream, settings, &fault);
     }
     if (err == OK)

@@ -22,7 +22,8 @@ struct upstream_common {
     struct loop *loop;
     struct store *store; /* NULL: no pool; breaker and rate are kept in this process */
     const char *redis_prefix;
-    int64_t retry_max_delay_ms;  /* Retry-After is obeyed up to this, or 1 h where that is more */
+    int64_t retry_max_delay_ms; /* Retry-After is obeyed up to this, or 1 h where that is more */
+    size_t max_waiting; /* lines that may wait here for a slot or the rate; more are postponed; 0 = all may */
     upstream_state_fn *on_state; /* NULL = nobody asks */
     void *context;
 };

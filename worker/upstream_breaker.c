@@ -194,6 +194,7 @@ static void end_admission(struct admit_op *op, enum admission admission, int64_t
     struct upstream *upstream = op->upstream;
 
     op->in_flight = false;
+    upstream->crowd.admitting--;
     op->done(op, admission, until_ms);
     upstream_release(upstream);
 }
@@ -261,6 +262,8 @@ void upstream_admit(struct upstream *upstream, struct admit_op *op, admit_fn *do
     *op = (struct admit_op){.done = done, .upstream = upstream, .in_flight = true};
     loop_task_init(&op->task, upstream->loop, on_admit_task);
     upstream_hold(upstream);
+    bool full = crowd_is_full(upstream);
+    upstream->crowd.admitting++;
     if (upstream->closing) {
         op->admission = POSTPONED;
         op->until_ms = breaker_now_ms(upstream) + AWAY_WAIT_MS;
@@ -275,6 +278,10 @@ void upstream_admit(struct upstream *upstream, struct admit_op *op, admit_fn *do
         loop_task_start(&op->task);
     } else if (age_ms > STALE_MS) {
         ask_redis(upstream, op);
+    } else if (full) {
+        op->admission = POSTPONED;
+        op->until_ms = crowd_turn_ms(upstream);
+        loop_task_start(&op->task);
     } else {
         op->admission = ADMITTED;
         loop_task_start(&op->task);

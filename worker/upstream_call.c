@@ -66,18 +66,25 @@ static bool usable_header(const struct fulfill_header *header)
            usable_text(header->value, "");
 }
 
+/* What follows the base URL: the path, or the rest of a URL below the base URL. */
+static const char *path_below(const struct upstream *upstream, const char *path)
+{
+    size_t length = strlen(upstream->base_url);
+
+    return path && strncmp(path, upstream->base_url, length) == 0 ? path + length : path;
+}
+
 /* Bytes of all texts; 0 when the request cannot be used. */
 static size_t measure(const struct upstream *upstream, const struct fulfill_request *request,
                       const struct http_header *extra, size_t extra_count, size_t *ret_headers)
 {
+    const char *path = path_below(upstream, request->path);
     size_t bytes, headers = extra_count;
 
-    if (!usable_method(request->method) || !request->path || request->path[0] != '/' ||
-        !usable_text(request->path, " ") || (request->header_count > 0 && !request->headers) ||
-        (request->body_length > 0 && !request->body))
+    if (!usable_method(request->method) || !path || path[0] != '/' || !usable_text(path, " ") ||
+        (request->header_count > 0 && !request->headers) || (request->body_length > 0 && !request->body))
         return 0;
-    bytes = strlen(request->method) + strlen(upstream->base_url) + strlen(request->path) +
-            request->body_length + 3;
+    bytes = strlen(request->method) + strlen(upstream->base_url) + strlen(path) + request->body_length + 3;
     for (size_t i = 0; i < request->header_count; i++) {
         const struct fulfill_header *header = &request->headers[i];
         if (!header->value)
@@ -139,7 +146,8 @@ enum err upstream_call_init(struct upstream *upstream, struct upstream_call *cal
     call->url = to;
     put(&to, upstream->base_url, strlen(upstream->base_url));
     to--; /* the path goes on where the base URL ends */
-    put(&to, request->path, strlen(request->path));
+    const char *path = path_below(upstream, request->path);
+    put(&to, path, strlen(path));
     call->body = request->body ? put(&to, request->body, request->body_length) : NULL;
     for (size_t i = 0; i < request->header_count; i++)
         if (request->headers[i].value)

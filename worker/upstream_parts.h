@@ -1,7 +1,7 @@
 /*
  * The parts of an upstream, private to upstream*.c: identity and credentials (upstream.c), the breaker's view
- * (upstream_breaker.c), slots and rate (upstream_limit.c), the token (upstream_token.c), exchanges
- * (upstream_call.c).
+ * (upstream_breaker.c), slots and rate (upstream_limit.c), who waits (upstream_crowd.c), the token
+ * (upstream_token.c), exchanges (upstream_call.c).
  */
 #ifndef FULFILLD_WORKER_UPSTREAM_PARTS_H
 #define FULFILLD_WORKER_UPSTREAM_PARTS_H
@@ -54,6 +54,13 @@ struct rate {
     struct loop_timer timer;
 };
 
+/* Lines that wait for this upstream, and when those that were sent back will have their turn. */
+struct crowd {
+    size_t most;          /* 0 = however many */
+    size_t admitting;     /* admitted, not queued yet */
+    int64_t last_turn_ms; /* loop clock */
+};
+
 struct token {
     char *value;        /* "JWT eyJ…", NULL = none */
     char *last;         /* the one before, which an answer may still speak of */
@@ -85,6 +92,7 @@ struct upstream {
     struct slots slots;
     struct rate rate;
     struct call_list queue; /* waiting for slot and rate */
+    struct crowd crowd;
     struct token token;
     bool pumping; /* keeps the queue's pump from entering itself */
     size_t busy;  /* operations that still come back: admits, reports, calls, polls … */
@@ -116,6 +124,11 @@ void limit_pump(struct upstream *upstream); /* sends what may go */
 void limit_count(const struct http_op *op); /* one exchange, tokens included: metrics */
 void limit_learn(struct upstream *upstream, enum http_outcome outcome, int64_t elapsed_ms);
 void limit_slow_start(struct upstream *upstream); /* the breaker has closed, or a pause is over */
+
+/* ---- upstream_crowd.c ---- */
+bool crowd_is_full(const struct upstream *upstream);
+/* Gives one line more its turn: Redis' clock. */
+int64_t crowd_turn_ms(struct upstream *upstream);
 
 /* ---- upstream_token.c ---- */
 bool token_valid(const struct upstream *upstream);

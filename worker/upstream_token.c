@@ -11,7 +11,12 @@
 #include <string.h>
 #include <strings.h>
 
-enum { TOKEN_EARLY_MS = 5000, TOKEN_MAX_BYTES = 16384, TOKEN_MAX_SECONDS = 30 * 86400 };
+enum {
+    TOKEN_EARLY_MS = 5000,
+    TOKEN_MAX_BYTES = 16384,
+    TOKEN_MAX_SECONDS = 30 * 86400,
+    TOKEN_UNSAID_SECONDS = 300 /* expires_in is optional (RFC 6749, section 5.1) */
+};
 
 static void on_token(struct http_op *op);
 
@@ -96,11 +101,10 @@ static bool keep(struct upstream *upstream, const struct http_op *op)
     const json_t *expires_in = json_object_get(document, "expires_in");
     const char *type = json_string_value(json_object_get(document, "token_type"));
     const char *scheme = upstream->is_lms || (type && strcasecmp(type, "jwt") == 0) ? "JWT" : "Bearer";
-    double seconds = json_number_value(expires_in);
+    double seconds = expires_in ? json_number_value(expires_in) : TOKEN_UNSAID_SECONDS;
     bool kept = false;
 
-    if (value && value[0] != '\0' && strlen(value) <= TOKEN_MAX_BYTES && json_is_number(expires_in) &&
-        seconds > 0 &&
+    if (value && value[0] != '\0' && strlen(value) <= TOKEN_MAX_BYTES && seconds > 0 &&
         strspn(value, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~+/=") ==
             strlen(value)) {
         char *text = NULL;

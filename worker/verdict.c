@@ -22,7 +22,7 @@ static const char *const status_names[] = {
     [FULFILL_STATUS_SERVER] = "server",
 };
 
-enum { MAX_DOUBTFUL = 1000000, UNKNOWN_NAME = -1 };
+enum { MAX_DOUBTFUL = 1000000, MAX_GENERATION = INT32_MAX, UNKNOWN_NAME = -1 };
 
 bool line_finished(const struct line_outcome *line)
 {
@@ -113,42 +113,88 @@ static void put_failure(struct text *text, const struct line_outcome *line)
     if (line->reason[0])
         put_text(text, ",\"status\":", status_names[line->status]);
     put_number(text, ",\"http_status\":", line->http_status);
+    put_number(text, ",\"doubtful\":", line->doubtful > 0 ? line->doubtful : 0);
+}
+
+/* What the next attempt of an unfinished line needs, so that it does nothing twice. */
+static void put_doubt(struct text *text, const struct line_outcome *line)
+{
     if (line->look_first)
         PUT(text, ",\"look_first\":true");
-    put_number(text, ",\"doubtful\":", line->doubtful > 0 ? line->doubtful : 0);
+    put_number(text, ",\"key_generation\":", line->key_generation);
+}
+
+static void put_beginning(struct text *text, const struct line_outcome *line)
+{
+    PUT(text, "{\"id\":");
+    text_integer(text, line->id);
+    put_text(text, ",\"state\":", state_names[line->state]);
 }
 
 static bool put_line(struct text *text, const struct line_outcome *line)
 {
     bool put;
 
-    PUT(text, "{\"id\":");
-    text_integer(text, line->id);
-    put_text(text, ",\"state\":", state_names[line->state]);
+    put_beginning(text, line);
     put_text(text, ",\"module\":", line->module);
     put = put_result(text, line->result_json);
-    if (!line_finished(line))
+    if (!line_finished(line)) {
         put_failure(text, line);
+        put_doubt(text, line);
+    }
     PUT(text, "}");
     return put;
 }
 
-char *line_outcomes_text(const struct line_outcome *lines, size_t count, bool finished_only)
+static bool put_header_line(struct text *text, const struct line_outcome *line)
+{
+    if (line_finished(line))
+        return put_line(text, line);
+    put_beginning(text, line);
+    put_doubt(text, line);
+    PUT(text, "}");
+    return true;
+}
+
+static bool in_header(const struct line_outcome *line)
+{
+    return line_finished(line) || line->look_first;
+}
+
+static bool in_redis(const struct line_outcome *line)
+{
+    (void)line;
+    return true;
+}
+
+static char *lines_text(const struct line_outcome *lines, size_t count,
+                        bool (*wanted)(const struct line_outcome *line),
+                        bool (*put)(struct text *text, const struct line_outcome *line))
 {
     AUTO_TEXT struct text text = TEXT_EMPTY(SIZE_MAX / 4); /* what goes in is bounded */
     char *written = NULL;
 
     PUT(&text, "[");
     for (size_t i = 0; i < count; i++) {
-        if (finished_only && !line_finished(&lines[i]))
+        if (!wanted(&lines[i]))
             continue;
         if (text.length > 1)
             PUT(&text, ",");
-        if (!put_line(&text, &lines[i]))
+        if (!put(&text, &lines[i]))
             return NULL;
     }
     PUT(&text, "]");
     return text_take(&text, &written, NULL) == OK ? written : NULL;
+}
+
+char *line_outcomes_text(const struct line_outcome *lines, size_t count)
+{
+    return lines_text(lines, count, in_redis, put_line);
+}
+
+char *line_outcomes_header(const struct line_outcome *lines, size_t count)
+{
+    return lines_text(lines, count, in_header, put_header_line);
 }
 
 /* ---- in ---- */
@@ -214,6 +260,8 @@ static void merge_failure(struct line_outcome *line, const json_t *row, bool sam
     line->http_status = get_number(row, "http_status", 100, 599);
     /* Once in doubt, always in doubt until somebody has looked. */
     line->look_first = line->look_first || json_is_true(json_object_get(row, "look_first"));
+    if (same_generation || line->look_first)
+        line->key_generation = get_number(row, "key_generation", 1, MAX_GENERATION);
     if (same_generation && doubtful > line->doubtful)
         line->doubtful = doubtful;
 }
@@ -258,6 +306,14 @@ void line_outcomes_merge(struct line_outcome *lines, size_t count, const json_t 
                 break;
             }
         }
+    }
+}
+
+void line_outcomes_choose_keys(struct line_outcome *lines, size_t count, int64_t generation)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (lines[i].key_generation == 0)
+            lines[i].key_generation = generation;
     }
 }
 

@@ -32,6 +32,7 @@ struct line_outcome {
     char module[LINE_MODULE_BYTES]; /* "" = none */
     char *result_json;              /* owned; a JSON object, checked by who sets it; NULL = none */
     bool look_first;                /* an earlier attempt may have had its effect */
+    int64_t key_generation;         /* generation its idempotency keys are made of; 0 = not chosen yet */
     int doubtful;                   /* RETRY_FEW answers so far in this generation; counted by
                                        retry_decide() alone */
     /* of this run only: */
@@ -51,19 +52,26 @@ bool line_finished(const struct line_outcome *line);
 const char *line_status_text(const struct line_outcome *line, bool refund);
 
 /**
- * Lines as a JSON array, for Redis (all) and for the x-fulfillment-lines header (finished ones only). Each
- * row begins with its id and its state. Written straight into a text: every order passes here several times.
+ * Lines as a JSON array, for Redis. Each row begins with its id and its state. Written straight into a text:
+ * every order passes here several times.
  * @return malloc'd, the caller's; NULL = out of memory
  */
-char *line_outcomes_text(const struct line_outcome *lines, size_t count, bool finished_only);
+char *line_outcomes_text(const struct line_outcome *lines, size_t count);
+
+/** The same for the x-fulfillment-lines header: finished lines, and of lines in doubt what a repeat needs. */
+char *line_outcomes_header(const struct line_outcome *lines, size_t count);
 
 /**
- * Reads what line_outcomes_text() wrote into the lines of the same id. Rows that are not ours or not
- * sound are ignored (the header comes from outside), and a finished line is never undone. With
- * same_generation false an unfinished row opens its line anew: its failure stays as the last known word,
- * look_first stays, what counts towards giving up does not.
+ * Reads what line_outcomes_text() or line_outcomes_header() wrote into the lines of the same id. Rows that
+ * are not ours or not sound are ignored (the header comes from outside), and a finished line is never undone.
+ * With same_generation false an unfinished row opens its line anew: its failure stays as the last known word,
+ * look_first and the key of a line in doubt stay, what counts towards giving up does not.
  */
 void line_outcomes_merge(struct line_outcome *lines, size_t count, const json_t *array, bool same_generation);
+
+/** Chooses the generation of the idempotency key where none is known: a new one, unless a line is in doubt.
+ */
+void line_outcomes_choose_keys(struct line_outcome *lines, size_t count, int64_t generation);
 
 /** Frees what the lines own; the array itself stays the caller's. */
 void line_outcomes_free(struct line_outcome *lines, size_t count);

@@ -23,10 +23,22 @@ static void make_owner(struct worker *worker)
     snprintf(worker->owner, sizeof(worker->owner), "%s/%d/%d", host, (int)getpid(), worker->slot);
 }
 
+/* One upstream's waiting lines take a quarter of the orders in hand at the most. */
+enum { WAITING_SHARE = 4 };
+
+static size_t upstreams_in_use(const struct settings *settings)
+{
+    size_t count = 0;
+
+    for (size_t i = 0; i < settings->upstream_count; i++)
+        count += settings->upstreams[i].base_url != NULL;
+    return count;
+}
+
 static enum err open_upstreams(struct worker *worker, upstream_state_fn *on_upstream, struct fault *ret_fault)
 {
     const struct settings *settings = worker->settings;
-    const struct upstream_common common = {
+    struct upstream_common common = {
         .loop = worker->loop,
         .store = worker->store,
         .redis_prefix = settings->redis_prefix,
@@ -35,6 +47,8 @@ static enum err open_upstreams(struct worker *worker, upstream_state_fn *on_upst
         .context = worker,
     };
 
+    if (upstreams_in_use(settings) > 1)
+        common.max_waiting = (size_t)settings->worker_concurrency / WAITING_SHARE + 1;
     worker->upstreams = calloc(settings->upstream_count, sizeof(*worker->upstreams));
     if (!worker->upstreams) {
         *ret_fault = fault_of(ERR_NOMEM);

@@ -43,9 +43,9 @@ enum fulfill_text {
     FULFILL_ENTERPRISE_CUSTOMER_UUID,
     FULFILL_TRACEPARENT,
     FULFILL_LINE_JSON,      /* the line as it stands in the message */
-    FULFILL_RESULT_JSON,    /* what an earlier finish() left in result_json for this line */
-    FULFILL_IDEMPOTENCY_KEY /* stable for this line until an attempt had a definitive answer and a person
-                               asked for a new generation */
+    FULFILL_RESULT_JSON,    /* what finish() left in result_json when the line was done: for its refund */
+    FULFILL_IDEMPOTENCY_KEY /* stable for this line, its refund having another; new only when a person asks
+                               for a new generation after a definitive answer */
 };
 
 enum fulfill_number {
@@ -85,7 +85,8 @@ struct fulfill_header {
 struct fulfill_request {
     uint32_t size;      /* sizeof(struct fulfill_request) */
     const char *method; /* "GET", "POST", "DELETE" … */
-    const char *path;   /* appended to the upstream's base URL; percent-encoded by the module */
+    const char *path;   /* appended to the upstream's base URL, or a URL below that; percent-encoded by the
+                           module */
     const struct fulfill_header *headers;
     size_t header_count;
     const char *body; /* NULL = none */
@@ -153,10 +154,10 @@ struct fulfill_result {
     const char *reason;  /* reason code of the status event, e.g. "server_error"; NULL with DONE */
     const char *message; /* the upstream's words for a person; copied, repaired to UTF-8, cut at 500 bytes */
     int http_status;     /* 0 = none */
-    int64_t retry_after_s; /* with FULFILL_WAIT; -1 = unknown */
-    int look_first;        /* enum fulfill_look */
-    const char
-        *result_json; /* JSON object kept with the line and sent in the event, e.g. {"uuid": …}; or NULL */
+    int64_t retry_after_s;   /* with FULFILL_WAIT; -1 = unknown */
+    int look_first;          /* enum fulfill_look */
+    const char *result_json; /* with DONE: JSON object of at most 16 KiB that is kept with the line, sent in
+                                the event and handed to its refund, e.g. {"uuid": …}; or NULL; copied */
 };
 
 /* What an exchange was for; the rows of docs/failures.md differ by it. */
@@ -195,7 +196,7 @@ struct fulfill_host {
      */
     void (*finish_by_answer)(struct fulfill_call *call, const struct fulfill_answer *answer);
     void (*log)(const struct fulfill_call *call, enum fulfill_log_level level, const char *message);
-    /** Adds to fulfilld_module_events_total; module and event are in the log at level debug. */
+    /** Adds to fulfilld_module_events_total{module="…"}; the event is in the log at level debug. */
     void (*count)(const struct fulfill_call *call, const char *event, uint64_t n);
     /** Microseconds since 1970. */
     int64_t (*now_us)(void);
@@ -234,17 +235,23 @@ struct fulfill_module {
     /** The host gives the call up (deadline, shutdown); nothing may be called on it afterwards. May be NULL.
      */
     void (*cancel)(const struct fulfill_host *host, struct fulfill_call *call);
+    /** Looks at one key of a [module NAME] section of this type, at start and reload, `type` and `upstream`
+     * left out. NULL when it can be used, else what would be right, e.g. "expected yes or no": the
+     * configuration is refused with it. No I/O. May be NULL: all keys and values are taken. */
+    const char *(*check_option)(const char *key, const char *value);
 };
-
-/* The one symbol a plug-in exports: returns its table, which must stay valid; NULL refuses to load. */
-#define FULFILL_MODULE_ENTRY "fulfill_module_entry"
-typedef const struct fulfill_module *fulfill_module_entry_fn(const struct fulfill_host *host);
 
 #if defined(__GNUC__)
 #define FULFILL_EXPORT __attribute__((visibility("default")))
 #else
 #define FULFILL_EXPORT
 #endif
+
+/* The one symbol a plug-in exports: returns its table, which must stay valid; NULL refuses to load. `host`
+ * stays valid as long as the process. */
+#define FULFILL_MODULE_ENTRY "fulfill_module_entry"
+typedef const struct fulfill_module *fulfill_module_entry_fn(const struct fulfill_host *host);
+FULFILL_EXPORT fulfill_module_entry_fn fulfill_module_entry; /* defined by the plug-in */
 
 #ifdef __cplusplus
 }

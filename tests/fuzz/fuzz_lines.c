@@ -35,12 +35,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t length)
     if (jsonx_load((const char *)bytes, length, HEADER_MAX_BYTES, &rows, &fault) != OK)
         return 0;
     merge(first, rows);
-    text = line_outcomes_text(first, LINES, false);
+    text = line_outcomes_text(first, LINES);
     must(text != NULL);
     written = json_loads(text, JSON_REJECT_DUPLICATES, NULL);
     must(written != NULL);
     merge(second, written);
-    again = line_outcomes_text(second, LINES, false);
+    again = line_outcomes_text(second, LINES);
     must(again != NULL && strcmp(text, again) == 0);
     line_outcomes_free(first, LINES);
     line_outcomes_free(second, LINES);

@@ -213,7 +213,7 @@ ROWS = {
                       module={"final_statuses": "500"}),
     "WEB_NO_POLL": hook(retried("bad_response", "Server Error", 202), ["POST 202", "POST 200"],
                         [{"status": 202, "body": {"poll": "nowhere"}}], module={"poll": "yes"}),
-    "WEB_CONFIG": hook(final("module_error", "Configuration Error", None), [], module={"path": "no slash"}),
+    "WEB_CONFIG": hook(final("module_error", "Configuration Error", None), [], module={"header_file.X-Bad": "{two_lines}"}),
 
     # before anything is asked
     "NO_MODULE": Row(final("no_module", "Configuration Error", None), [],
@@ -258,7 +258,8 @@ ROWS = {
     "NET_INVALID": lost({"garbage": True}, "garbage", "bad_response", "Server Error"),
 
     # HTTP statuses
-    "ANY_2XX": hook(["complete 1"], ["POST 206"], [{"status": 206}], module={"type": "odd", "does": "/hook/any_2xx"}),
+    "ANY_2XX": hook(retried("bad_response", "Server Error", 206), ["POST 206", "POST 200"], [{"status": 206}],
+                    module={"type": "odd", "does": "/hook/any_2xx"}),
     "ANY_3XX": refusal({"status": 301, "headers": {"Location": "/elsewhere"}}, "redirect", "Configuration Error"),
     "ANY_401": hook(waited("credentials", "Configuration Error", 401), ["POST 401", "POST 200"], [{"status": 401}]),
     "ANY_408": Row(retried("timeout", "Timeout Error", 408), ["POST 408", "GET 200", "POST 200"],
@@ -344,14 +345,17 @@ def configure_stack(daemon, lms):
 def configure_hook(daemon, lms, name, row):
     section = name.lower()
     names = {"lms": lms.base_url, "lms_as_https": lms.base_url.replace("http:", "https:"), "row": section,
-             "deaf": os.environ["MATRIX_DEAF"]}
+             "deaf": os.environ["MATRIX_DEAF"], "two_lines": daemon.secret("two_lines", "a\nb")}
     upstream = {"base_url": "{lms}", "timeout": "3s", **row.upstream}
     if "oauth_token_url" in upstream:
         upstream.update(oauth_client_id="x", oauth_client_secret_file=daemon.secret("hook_secret", "s3cret"))
-    upstream = {key: value.format(**names) if isinstance(value, str) else value for key, value in upstream.items()}
+    upstream, module = ({key: value.format(**names) if isinstance(value, str) else value for key, value in keys.items()}
+                        for keys in (upstream, row.module))
+    if module.setdefault("type", "webhook") == "webhook":
+        module.setdefault("path", f"/hook/{section}")
     daemon.configure({
         f"upstream {section}": upstream,
-        f"module {section}": {"type": "webhook", "upstream": section, "path": f"/hook/{section}", **row.module},
+        f"module {section}": {"upstream": section, **module},
         "modules": {product_class(name): section}})
 
 

@@ -138,3 +138,18 @@ def test_a_busy_worker_is_not_taken_for_a_hanging_one(deadly, client, lms):
     lms.latency(0)
     client.wait_event(order["order_number"], "complete")
     assert "worker.hung" not in daemon.log_text()
+
+
+def test_a_worker_that_leaks_is_replaced_and_nobody_notices(deadly, client, lms):
+    daemon = deadly(max_memory="256m")
+    before = daemon.worker_pids()
+    numbers = publish_bystanders(client, 50)
+    order = deadly_order("leak")
+    client.publish(order)
+    numbers += publish_bystanders(client, 50)
+    daemon.wait_log("worker.grown")
+    wait_all_complete(client, [*numbers, order["order_number"]])
+    assert_unharmed(client, lms, numbers)
+    wait_until(lambda: daemon.worker_pids() and not set(daemon.worker_pids()) & set(before), "a new worker")
+    assert daemon.metric("fulfilld_worker_replaced_total") == 1
+    assert daemon.metric("fulfilld_worker_restarts_total") == 0

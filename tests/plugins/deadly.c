@@ -1,6 +1,7 @@
 /*
  * A plug-in that harms its worker: the attribute `does` of a line says how. "crash": the process dies of a
- * fault. "hang": the loop never turns again. Both only while the file of its attribute `while` exists, if it
+ * fault. "hang": the loop never turns again. "leak": 300 MB are
+ * never freed. All only while the file of its attribute `while` exists, if it
  * names one. Any other: done at once. With $DEADLY_LOADING set, loading it is deadly already. For
  * test_poison.py and test_supervisor.py of tests/integration.
  */
@@ -11,12 +12,23 @@
 #include <string.h>
 #include <unistd.h>
 
+enum { LEAK_BYTES = 300 * 1000 * 1000 };
+
 static int does(const struct fulfill_host *host, const struct fulfill_call *call, const char *what)
 {
     const char *attribute = host->attribute(call, "does");
     const char *file = host->attribute(call, "while");
 
     return attribute && strcmp(attribute, what) == 0 && (!file || access(file, F_OK) == 0);
+}
+
+static void leak(void)
+{
+    static char *volatile lost;
+
+    lost = malloc(LEAK_BYTES);
+    if (lost)
+        memset(lost, 1, LEAK_BYTES);
 }
 
 static void fulfill_product(const struct fulfill_host *host, struct fulfill_call *call)
@@ -30,6 +42,8 @@ static void fulfill_product(const struct fulfill_host *host, struct fulfill_call
         raise(SIGSEGV);
     while (does(host, call, "hang"))
         pause();
+    if (does(host, call, "leak"))
+        leak();
     host->finish(call, &done);
 }
 
@@ -48,7 +62,6 @@ static const struct fulfill_module table = {
     .refund_product = fulfill_product,
 };
 
-FULFILL_EXPORT fulfill_module_entry_fn fulfill_module_entry;
 const struct fulfill_module *fulfill_module_entry(const struct fulfill_host *offered)
 {
     (void)offered;

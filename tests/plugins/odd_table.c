@@ -31,7 +31,6 @@ static const struct fulfill_module table __attribute__((unused)) = {
 };
 
 #ifndef ODD_NO_ENTRY
-FULFILL_EXPORT fulfill_module_entry_fn fulfill_module_entry;
 const struct fulfill_module *fulfill_module_entry(const struct fulfill_host *host)
 {
     (void)host;

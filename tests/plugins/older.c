@@ -31,7 +31,6 @@ static const struct older_module table = {
     .refund_product = fulfill_product,
 };
 
-FULFILL_EXPORT fulfill_module_entry_fn fulfill_module_entry;
 const struct fulfill_module *fulfill_module_entry(const struct fulfill_host *host)
 {
     (void)host;

@@ -127,6 +127,7 @@ void line_kit_start(struct line_kit *kit)
 
     kit->done = false;
     kit->outcome.id = kit->order->lines[0].id;
+    line_outcomes_choose_keys(&kit->outcome, 1, 1);
     kit->run = (struct line_run){
         .owner = kit,
         .order = kit->order,
@@ -136,7 +137,6 @@ void line_kit_start(struct line_kit *kit)
         .look_first = given.look_first,
         .generation = given.generation ? given.generation : 1,
         .attempt = given.attempt ? given.attempt : 1,
-        .idempotency_generation = given.idempotency_generation ? given.idempotency_generation : 1,
         .traceparent = given.traceparent,
         .timeout_ms = given.timeout_ms ? given.timeout_ms : 150000,
     };

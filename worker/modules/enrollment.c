@@ -6,6 +6,7 @@
  * when the POST's answer leaves it open (the table says LOOK_NOW).
  */
 #include "fulfill/module.h"
+#include "options.h"
 #include "members.h"
 #include "request_text.h"
 #include "seat_mode.h"
@@ -325,4 +326,5 @@ const struct fulfill_module module_enrollment = {
     .name = "enrollment",
     .fulfill_product = fulfill_product,
     .refund_product = refund_product,
+    .check_option = options_check_none,
 };

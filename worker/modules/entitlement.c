@@ -6,6 +6,7 @@
  * entitlements are looked through for this course and order.
  */
 #include "fulfill/module.h"
+#include "options.h"
 #include "request_text.h"
 #include "seat_mode.h"
 
@@ -374,4 +375,5 @@ const struct fulfill_module module_entitlement = {
     .name = "entitlement",
     .fulfill_product = fulfill_product,
     .refund_product = refund_product,
+    .check_option = options_check_none,
 };

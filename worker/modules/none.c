@@ -2,6 +2,7 @@
  * Products whose goods are made elsewhere (coupons, donations): nothing is asked, every line completes.
  */
 #include "fulfill/module.h"
+#include "options.h"
 
 static void complete(const struct fulfill_host *host, struct fulfill_call *call)
 {
@@ -23,4 +24,5 @@ const struct fulfill_module module_none = {
     .name = "none",
     .fulfill_product = complete,
     .refund_product = complete,
+    .check_option = options_check_none,
 };

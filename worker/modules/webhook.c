@@ -6,6 +6,7 @@
  * A receiver may answer 202 with a place to ask (poll = yes): it is asked until it has finished.
  */
 #include "fulfill/module.h"
+#include "options.h"
 #include "request_text.h"
 
 #include <jansson.h>
@@ -24,6 +25,7 @@ enum {
 struct state {
     const struct fulfill_host *host;
     int refund;
+    int accepted; /* 202 and a place to ask: what was asked for is under way */
     int64_t poll_s;
     char path[MAX_PATH];
 };
@@ -37,12 +39,21 @@ static enum fulfill_operation operation(const struct state *state)
     return state->refund ? FULFILL_OPERATION_REFUND : FULFILL_OPERATION_FULFILL;
 }
 
+/* Whether an answer leaves open what became of something that was accepted. */
+static int leaves_doubt(const struct state *state, const struct fulfill_result *result)
+{
+    return state->accepted && (result->decision != FULFILL_FINAL || result->http_status < 400 ||
+                               result->http_status == 404 || result->http_status == 410);
+}
+
 static void finish_found(struct state *state, struct fulfill_call *call, const struct fulfill_answer *answer,
                          const char *finding)
 {
     struct fulfill_result result;
 
     state->host->judge(call, operation(state), answer, finding, &result);
+    if (leaves_doubt(state, &result))
+        result.look_first = FULFILL_LOOK_NEXT;
     state->host->finish(call, &result);
 }
 
@@ -193,23 +204,6 @@ static void start(const struct fulfill_host *host, struct fulfill_call *call, in
 
 /* ---- answers ---- */
 
-/* Whether a status stands in a list like "200-299, 409". */
-static int listed(const char *list, int status)
-{
-    while (list && *list != '\0') {
-        char *end;
-        long from = strtol(list, &end, 10), to = from;
-        if (end == list)
-            return 0;
-        if (*end == '-')
-            to = strtol(end + 1, &end, 10);
-        if (status >= from && status <= to)
-            return 1;
-        list = end + strspn(end, ", \t");
-    }
-    return 0;
-}
-
 /* What the receiver wants to be kept and sent back with a refund: the member `result` of its answer. */
 static char *result_of(const struct fulfill_answer *answer)
 {
@@ -238,11 +232,11 @@ static void finish_by_status(struct state *state, struct fulfill_call *call,
 {
     if (answer->transport != FULFILL_ANSWERED)
         finish_found(state, call, answer, NULL);
-    else if (listed(option(state, call, "final_statuses", ""), answer->status))
+    else if (options_status_listed(option(state, call, "final_statuses", ""), answer->status))
         finish_found(state, call, answer, "final");
-    else if (listed(option(state, call, "retry_statuses", ""), answer->status))
+    else if (options_status_listed(option(state, call, "retry_statuses", ""), answer->status))
         finish_found(state, call, answer, "retry");
-    else if (listed(option(state, call, "done_statuses", "200-299"), answer->status))
+    else if (options_status_listed(option(state, call, "done_statuses", "200-299"), answer->status))
         finish_done(state, call, answer);
     else if (answer->status >= 200 && answer->status <= 299)
         finish_found(state, call, answer, "final");
@@ -252,7 +246,7 @@ static void finish_by_status(struct state *state, struct fulfill_call *call,
 
 /* ---- 202: asking later ---- */
 
-/* A path at the same upstream, from the member poll_url or status_url: an absolute URL loses its host. */
+/* The member poll_url or status_url: a path below the upstream's base URL, or a URL below it. */
 static int take_poll_path(struct state *state, const struct fulfill_answer *answer)
 {
     json_t *document = json_loadb(answer->body, answer->body_length, 0, NULL);
@@ -260,7 +254,7 @@ static int take_poll_path(struct state *state, const struct fulfill_answer *answ
 
     if (!url)
         url = json_string_value(json_object_get(document, "status_url"));
-    if (url && url[0] == '/' && strlen(url) < sizeof(state->path))
+    if (url && strlen(url) < sizeof(state->path))
         snprintf(state->path, sizeof(state->path), "%s", url);
     else
         url = NULL;
@@ -284,8 +278,14 @@ static void on_poll_due(struct fulfill_call *call, void *context)
 {
     struct state *state = context;
 
-    if (send(state, call, "GET", state->path, NULL, on_polled) != 0)
-        finish_misconfigured(state, call, "the receiver's poll_url cannot be used");
+    if (send(state, call, "GET", state->path, NULL, on_polled) != 0) {
+        const struct fulfill_answer accepted = {.size = sizeof(accepted),
+                                                .transport = FULFILL_ANSWERED,
+                                                .status = 202,
+                                                .body = "",
+                                                .retry_after_s = -1};
+        finish_found(state, call, &accepted, "unusable");
+    }
 }
 
 static void on_polled(struct fulfill_call *call, const struct fulfill_answer *answer, void *context)
@@ -305,7 +305,7 @@ static void on_answer(struct fulfill_call *call, const struct fulfill_answer *an
 
     if (!polls || answer->transport != FULFILL_ANSWERED || answer->status != 202)
         finish_by_status(state, call, answer);
-    else if (take_poll_path(state, answer))
+    else if ((state->accepted = take_poll_path(state, answer)) != 0)
         poll_later(state, call, answer);
     else
         finish_found(state, call, answer, "unusable");
@@ -330,4 +330,5 @@ const struct fulfill_module module_webhook = {
     .name = "webhook",
     .fulfill_product = fulfill_product,
     .refund_product = refund_product,
+    .check_option = options_check_webhook,
 };

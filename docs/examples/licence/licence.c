@@ -1,40 +1,53 @@
 /*
- * An example plug-in: licence keys from a vendor's API, which wants a session token first, then an order, and
- * is asked until the key is there. What each step does is in docs/modules.md.
+ * An example plug-in: licence keys from a vendor's API, which wants a session first, then an order, and is
+ * asked until the key is there. The vendor's API:
+ *
+ *   POST   /session {"password"}                          200 {"token"}
+ *   POST   /licences {"product", "quantity", "reference"} 202 {"id"}: one licence for one Idempotency-Key
+ *   GET    /licences/ID                                   200 {"key"}, or {"state"} while there is none yet
+ *   GET    /licences?reference=REFERENCE                  200 {"id"}, or 404
+ *   DELETE /licences/ID                                   204, or 404 when it is gone
  */
 #include <fulfill/module.h>
 
 #include <stdio.h>
 #include <string.h>
 
-enum { POLL_MS = 2000, LAST_MOMENT_MS = 10000 };
+enum { POLL_MS = 2000, LAST_MOMENT_MS = 10000, MAX_SKU = 80 };
 
 /* Kept for one line from its first exchange to its end; the host frees it. */
 struct licence {
+    int refund;
     char token[128];
-    char order[64]; /* the vendor's number */
+    char id[64]; /* the vendor's number; "" = not known */
 };
 
 static const struct fulfill_host *host; /* the same for every call */
 
-static void on_token(struct fulfill_call *call, const struct fulfill_answer *answer, void *context);
+static void on_session(struct fulfill_call *call, const struct fulfill_answer *answer, void *context);
 static void on_order(struct fulfill_call *call, const struct fulfill_answer *answer, void *context);
 static void on_poll_due(struct fulfill_call *call, void *context);
 static void on_key(struct fulfill_call *call, const struct fulfill_answer *answer, void *context);
+static void on_found(struct fulfill_call *call, const struct fulfill_answer *answer, void *context);
 static void on_returned(struct fulfill_call *call, const struct fulfill_answer *answer, void *context);
 
+/* ---- texts ---- */
+
 /* The text of "name": "…" in a body, as far as it fits. A real plug-in would use a JSON library. */
-static int find_text(const struct fulfill_answer *answer, const char *name, char *out, size_t size)
+static int find_text(const char *body, const char *name, char *out, size_t size)
 {
     char wanted[40];
     const char *at;
     size_t length;
 
-    snprintf(wanted, sizeof(wanted), "\"%s\":\"", name);
-    at = strstr(answer->body, wanted);
+    snprintf(wanted, sizeof(wanted), "\"%s\":", name);
+    at = strstr(body, wanted);
     if (!at)
         return 0;
     at += strlen(wanted);
+    at += strspn(at, " ");
+    if (*at++ != '"')
+        return 0;
     length = strcspn(at, "\"\\");
     if (length == 0 || length >= size || at[length] != '"')
         return 0;
@@ -43,25 +56,37 @@ static int find_text(const struct fulfill_answer *answer, const char *name, char
     return 1;
 }
 
+/* Appends a text of the shop's with every byte that is not plain written as `escape` says: "%%%02X" for a
+ * path, "\\u%04X" for JSON, where UTF-8 may stay. What does not fit is left out. */
+static void add_escaped(char *out, size_t size, const char *text, const char *escape)
+{
+    static const char plain[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._";
+    size_t used = strlen(out);
+
+    for (; *text && used + 7 < size; text++) {
+        if (strchr(plain, *text) || (escape[0] == '\\' && (unsigned char)*text >= 0x80))
+            snprintf(out + used, size - used, "%c", *text);
+        else
+            snprintf(out + used, size - used, escape, (unsigned)(unsigned char)*text);
+        used += strlen(out + used);
+    }
+}
+
+/* What the vendor knows this line by: the same for its fulfilment and its refund. */
+static void add_reference(const struct fulfill_call *call, char *out, size_t size, const char *escape)
+{
+    char line[24];
+
+    snprintf(line, sizeof(line), "-%lld", (long long)host->number(call, FULFILL_LINE_ID));
+    add_escaped(out, size, host->text(call, FULFILL_ORDER_NUMBER), escape);
+    add_escaped(out, size, line, escape);
+}
+
+/* ---- the end ---- */
+
 static int answered(const struct fulfill_answer *answer, int status)
 {
     return answer->transport == FULFILL_ANSWERED && answer->status == status;
-}
-
-/* The vendor answered what it should not: try again later. */
-static void finish_odd(struct fulfill_call *call, const struct fulfill_answer *answer, const char *words)
-{
-    struct fulfill_result result = {0};
-
-    result.size = sizeof(result);
-    result.decision = FULFILL_RETRY;
-    result.status = FULFILL_STATUS_SERVER;
-    result.health = FULFILL_HEALTH_GOOD;
-    result.reason = "bad_response";
-    result.message = words;
-    result.http_status = answer->status;
-    result.retry_after_s = -1;
-    host->finish(call, &result);
 }
 
 static void finish_done(struct fulfill_call *call, const char *result_json)
@@ -77,6 +102,33 @@ static void finish_done(struct fulfill_call *call, const char *result_json)
     host->finish(call, &result);
 }
 
+/* The vendor answered what we cannot use: try again later. */
+static void finish_odd(struct fulfill_call *call, const struct fulfill_answer *answer, const char *words)
+{
+    struct fulfill_result result = {0};
+
+    result.size = sizeof(result);
+    result.decision = FULFILL_RETRY;
+    result.status = FULFILL_STATUS_SERVER;
+    result.health = FULFILL_HEALTH_GOOD;
+    result.reason = "bad_response";
+    result.message = words;
+    result.http_status = answer->status;
+    result.retry_after_s = -1;
+    result.look_first = FULFILL_LOOK_NEXT; /* the vendor may have made it: keep the Idempotency-Key */
+    host->finish(call, &result);
+}
+
+/* The order is taken, asking for it went wrong: what the host's table says, and the order may be there. */
+static void finish_ordered(struct fulfill_call *call, const struct fulfill_answer *answer)
+{
+    struct fulfill_result result;
+
+    host->judge(call, FULFILL_OPERATION_LOOKUP, answer, NULL, &result);
+    result.look_first = FULFILL_LOOK_NEXT;
+    host->finish(call, &result);
+}
+
 /* One request; `done` runs later, once. What cannot even be started ends the line. */
 static void ask(struct fulfill_call *call, const char *method, const char *path, const char *body,
                 fulfill_answer_fn *done)
@@ -85,8 +137,7 @@ static void ask(struct fulfill_call *call, const char *method, const char *path,
     struct fulfill_header headers[] = {
         {"Content-Type", body ? "application/json" : NULL},
         {"X-Session", licence && licence->token[0] ? licence->token : NULL},
-        /* The vendor makes one licence for one key, however often it is asked. */
-        {"Idempotency-Key", host->text(call, FULFILL_IDEMPOTENCY_KEY)},
+        {"Idempotency-Key", body ? host->text(call, FULFILL_IDEMPOTENCY_KEY) : NULL},
     };
     struct fulfill_request request = {0};
 
@@ -107,36 +158,73 @@ static void ask(struct fulfill_call *call, const char *method, const char *path,
     }
 }
 
-/* ---- fulfilling: session, order, key ---- */
+/* ---- the session, for fulfilment and refund ---- */
 
-static void fulfill_product(const struct fulfill_host *same, struct fulfill_call *call)
-{
-    const char *secret = host->secret(call, "password_file");
-    char body[256];
-
-    (void)same;
-    snprintf(body, sizeof(body), "{\"password\":\"%s\"}", secret ? secret : "");
-    ask(call, "POST", "/session", body, on_token);
-}
-
-static void on_token(struct fulfill_call *call, const struct fulfill_answer *answer, void *context)
+static void start(struct fulfill_call *call, int refund)
 {
     struct licence *licence = host->state(call, sizeof(*licence));
+    const char *secret = host->secret(call, "password_file"), *known = host->text(call, FULFILL_RESULT_JSON);
+    char body[512] = "{\"password\":\"";
+
+    if (licence) {
+        licence->refund = refund;
+        if (known && !find_text(known, "licence", licence->id, sizeof(licence->id)))
+            licence->id[0] = '\0';
+    }
+    add_escaped(body, sizeof(body) - 2, secret ? secret : "", "\\u%04X");
+    strcat(body, "\"}");
+    ask(call, "POST", "/session", body, on_session);
+}
+
+static void send_order(struct fulfill_call *call)
+{
     const char *sku = host->text(call, FULFILL_SKU);
-    char body[256];
+    char body[2048] = "{\"product\":\"", *end;
+
+    add_escaped(body, 512, sku ? sku : "", "\\u%04X");
+    end = body + strlen(body);
+    snprintf(end, 128, "\",\"quantity\":%lld,\"reference\":\"",
+             (long long)host->number(call, FULFILL_QUANTITY));
+    add_reference(call, body, sizeof(body) - 2, "\\u%04X");
+    strcat(body, "\"}");
+    ask(call, "POST", "/licences", body, on_order);
+}
+
+static void send_return(struct fulfill_call *call)
+{
+    struct licence *licence = host->state(call, sizeof(*licence));
+    char path[256] = "/licences/";
+
+    add_escaped(path, sizeof(path), licence->id, "%%%02X");
+    ask(call, "DELETE", path, NULL, on_returned);
+}
+
+static void on_session(struct fulfill_call *call, const struct fulfill_answer *answer, void *context)
+{
+    struct licence *licence = host->state(call, sizeof(*licence));
+    char path[1024] = "/licences?reference=";
 
     (void)context;
     if (!answered(answer, 200)) {
         host->finish_by_answer(call, answer); /* 401, 429, 5xx, time-outs …: the host knows */
-        return;
-    }
-    if (!find_text(answer, "token", licence->token, sizeof(licence->token))) {
+    } else if (!find_text(answer->body, "token", licence->token, sizeof(licence->token))) {
         finish_odd(call, answer, "the vendor's session has no token");
-        return;
+    } else if (!licence->refund) {
+        send_order(call);
+    } else if (licence->id[0]) {
+        send_return(call);
+    } else { /* nobody knows whether there is one: an answer was lost before the refund came */
+        add_reference(call, path, sizeof(path), "%%%02X");
+        ask(call, "GET", path, NULL, on_found);
     }
-    snprintf(body, sizeof(body), "{\"product\":\"%.60s\",\"reference\":\"%.100s\"}", sku ? sku : "",
-             host->text(call, FULFILL_ORDER_NUMBER));
-    ask(call, "POST", "/licences", body, on_order);
+}
+
+/* ---- fulfilling: order, key ---- */
+
+static void fulfill_product(const struct fulfill_host *same, struct fulfill_call *call)
+{
+    (void)same;
+    start(call, 0);
 }
 
 static void on_order(struct fulfill_call *call, const struct fulfill_answer *answer, void *context)
@@ -146,7 +234,7 @@ static void on_order(struct fulfill_call *call, const struct fulfill_answer *ans
     (void)context;
     if (!answered(answer, 202))
         host->finish_by_answer(call, answer);
-    else if (!find_text(answer, "id", licence->order, sizeof(licence->order)))
+    else if (!find_text(answer->body, "id", licence->id, sizeof(licence->id)))
         finish_odd(call, answer, "the vendor's order has no id");
     else
         on_poll_due(call, NULL);
@@ -155,10 +243,10 @@ static void on_order(struct fulfill_call *call, const struct fulfill_answer *ans
 static void on_poll_due(struct fulfill_call *call, void *context)
 {
     struct licence *licence = host->state(call, sizeof(*licence));
-    char path[128];
+    char path[256] = "/licences/";
 
     (void)context;
-    snprintf(path, sizeof(path), "/licences/%s", licence->order);
+    add_escaped(path, sizeof(path), licence->id, "%%%02X");
     ask(call, "GET", path, NULL, on_key);
 }
 
@@ -169,9 +257,9 @@ static void on_key(struct fulfill_call *call, const struct fulfill_answer *answe
 
     (void)context;
     if (!answered(answer, 200)) {
-        host->finish_by_answer(call, answer);
-    } else if (find_text(answer, "key", key, sizeof(key))) {
-        snprintf(result, sizeof(result), "{\"licence\":\"%s\",\"key\":\"%s\"}", licence->order, key);
+        finish_ordered(call, answer);
+    } else if (find_text(answer->body, "key", key, sizeof(key))) {
+        snprintf(result, sizeof(result), "{\"licence\":\"%s\",\"key\":\"%s\"}", licence->id, key);
         host->count(call, "keys", 1);
         finish_done(call, result);
     } else if (host->number(call, FULFILL_DEADLINE_MS) < LAST_MOMENT_MS ||
@@ -180,28 +268,33 @@ static void on_key(struct fulfill_call *call, const struct fulfill_answer *answe
     }
 }
 
-/* ---- refunding: the licence that fulfilment returned is given back ---- */
+/* ---- refunding: the licence is given back ---- */
 
 static void refund_product(const struct fulfill_host *same, struct fulfill_call *call)
 {
-    const char *known = host->text(call, FULFILL_RESULT_JSON);
-    struct fulfill_answer kept = {0};
-    char order[64], path[128];
-
     (void)same;
-    kept.body = known ? known : "";
-    if (!find_text(&kept, "licence", order, sizeof(order))) {
-        finish_done(call, NULL); /* nothing was ever made */
-        return;
-    }
-    snprintf(path, sizeof(path), "/licences/%s", order);
-    ask(call, "DELETE", path, NULL, on_returned);
+    start(call, 1);
+}
+
+static void on_found(struct fulfill_call *call, const struct fulfill_answer *answer, void *context)
+{
+    struct licence *licence = host->state(call, sizeof(*licence));
+
+    (void)context;
+    if (answered(answer, 404)) /* it was never made */
+        finish_done(call, NULL);
+    else if (!answered(answer, 200))
+        host->finish_by_answer(call, answer);
+    else if (!find_text(answer->body, "id", licence->id, sizeof(licence->id)))
+        finish_odd(call, answer, "the vendor's licence has no id");
+    else
+        send_return(call);
 }
 
 static void on_returned(struct fulfill_call *call, const struct fulfill_answer *answer, void *context)
 {
     (void)context;
-    if (answered(answer, 404)) /* returned already */
+    if (answered(answer, 204) || answered(answer, 404)) /* 404: returned already */
         finish_done(call, NULL);
     else
         host->finish_by_answer(call, answer);
@@ -211,16 +304,26 @@ static void on_returned(struct fulfill_call *call, const struct fulfill_answer *
 
 static int supports(const struct fulfill_host *same, const struct fulfill_call *call)
 {
+    const char *sku = host->text(call, FULFILL_SKU);
+
     (void)same;
-    return host->text(call, FULFILL_SKU) != NULL;
+    return sku && strlen(sku) <= MAX_SKU;
+}
+
+/* A slip of the pen in [module NAME] is told at the start, not by the first order. */
+static const char *check_option(const char *key, const char *value)
+{
+    if (strcmp(key, "password_file") != 0)
+        return "there is no such key: it has password_file";
+    return value[0] ? NULL : "expected the path of a file";
 }
 
 static const struct fulfill_module licence_module = {
-    FULFILL_ABI, sizeof(struct fulfill_module), "licence", supports, fulfill_product, refund_product, NULL,
+    FULFILL_ABI,  sizeof(struct fulfill_module), "licence", supports, fulfill_product, refund_product, NULL,
+    check_option,
 };
 
-FULFILL_EXPORT const struct fulfill_module *fulfill_module_entry(const struct fulfill_host *offered);
-FULFILL_EXPORT const struct fulfill_module *fulfill_module_entry(const struct fulfill_host *offered)
+const struct fulfill_module *fulfill_module_entry(const struct fulfill_host *offered)
 {
     host = offered;
     return &licence_module;
