@@ -11,10 +11,8 @@
 #include "worker/publishing.h"
 #include "worker/worker.h"
 
+#include <stdio.h>
 #include <string.h>
-
-#define UNKNOWN_DETAIL                                                                                       \
-    "Redis does not know this order: requeue its message from the dead queue, or publish the whole message"
 
 static struct headers *requeue_headers(const struct job *job, const struct kept_item *item)
 {
@@ -69,6 +67,17 @@ static enum err add_ignored(struct job *job, int64_t sequence)
     return publishing_add_event(job, &facts);
 }
 
+static enum err add_unknown(struct job *job)
+{
+    char queue[192], detail[300];
+
+    worker_name(job->worker, "dead", queue);
+    snprintf(detail, sizeof(detail),
+             "Redis does not know this order: requeue its message from %s, or publish the whole message",
+             queue);
+    return publishing_add_dead(job, "unknown_order", detail);
+}
+
 static void on_kept(struct ledger_op *op, const struct kept_item *dead_items, size_t count, bool known,
                     int64_t sequence, const struct fault *fault)
 {
@@ -83,7 +92,7 @@ static void on_kept(struct ledger_op *op, const struct kept_item *dead_items, si
     }
     publishing_reset(job);
     if (!known)
-        err = publishing_add_dead(job, "unknown_order", UNKNOWN_DETAIL);
+        err = add_unknown(job);
     else if (count == 0)
         err = add_ignored(job, sequence);
     for (size_t i = 0; i < count && err == OK; i++)

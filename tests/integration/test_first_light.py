@@ -371,8 +371,8 @@ INVALID = {
     "a user that is a text": (raw(user="honor"), "user", True),
     "a date that is none": (raw(date_placed="yesterday"), "date_placed", True),
     "a refund without its number": (raw(action="refund", total="1.00"), "refund_number", True),
-    "duplicate keys": (raw(lambda text: text.replace('"action"', '"action": "fulfill", "action"', 1)), "", None),
-    "too deep": (raw(extra=json.loads("[" * 500 + "]" * 500)), "", None),
+    "duplicate keys": (raw(lambda text: text.replace('"action"', '"action": "fulfill", "action"', 1)), "action: ", None),
+    "too deep": (raw(extra=json.loads("[" * 500 + "]" * 500)), "extra[0]", None),
     "over a MiB": (raw(extra="x" * (1024 * 1024)), "", None),
 }
 

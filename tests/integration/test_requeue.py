@@ -314,7 +314,7 @@ def test_a_resubmit_by_number_of_a_forgotten_order_says_what_to_do(stack, operat
     operator.publish(messages.resubmit_number(order["order_number"]))
     (dead,) = stack.client.wait_dead(1)
     assert dead.own_headers["reason"] == "unknown_order"
-    assert "dead" in dead.own_headers["detail"] and "whole message" in dead.own_headers["detail"]
+    assert stack.client.name("dead") in dead.own_headers["detail"] and "whole message" in dead.own_headers["detail"]
     stack.client.wait_settled()
     assert outcomes(stack, order) == ["dead"]
     listed = operator.command("dead", "list")
