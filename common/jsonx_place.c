@@ -1,6 +1,6 @@
 /*
- * Follows a JSON text without parsing it, to name the place where the parser gave up. Decides nothing: what is
- * wrong there says jsonx.c, which calls it.
+ * Follows a JSON text without parsing it, to name the place where the parser gave up. Decides nothing: what
+ * is wrong there says jsonx.c, which calls it.
  */
 #include "common/jsonx_place.h"
 

@@ -243,9 +243,9 @@ static void test_a_word_goes_on_where_the_waiting_copy_was_lost(void **state)
     assert_int_equal(
         bench_record(&seat, &run, (struct outcome){RECORD_WAIT, .attempts = 3, .due_ms = bench_now_ms()}),
         OK);
-    assert_int_equal(bench_kept("EDX-1").count, 0);
+    assert_int_equal(bench_kept("EDX-1", "r1").count, 0);
     REDIS("HSET", bench_item_key(&seat), "due", "5000");
-    assert_int_equal(bench_kept("EDX-1").count, 1);
+    assert_int_equal(bench_kept("EDX-1", "r1").count, 1);
     run = bench_expect(&seat, resubmit("w1", false), CLAIM_RUN);
     assert_int_equal(run.result.generation, 1);
     assert_int_equal(run.result.attempts, 3);
@@ -305,7 +305,7 @@ static void test_a_crashed_item_starts_over_unsuspected(void **state)
 
 static void test_a_dead_item_keeps_its_message_until_it_is_done(void **state)
 {
-    struct seen_kept kept = bench_kept("EDX-1");
+    struct seen_kept kept = bench_kept("EDX-1", "r1");
     struct seen run;
 
     (void)state;
@@ -313,7 +313,7 @@ static void test_a_dead_item_keeps_its_message_until_it_is_done(void **state)
     assert_int_equal(kept.count, 0);
     assert_string_equal(REDIS("DBSIZE"), "0");
     leave_dead();
-    kept = bench_kept("EDX-1");
+    kept = bench_kept("EDX-1", "r1");
     assert_true(kept.known);
     assert_int_equal(kept.count, 1);
     assert_string_equal(kept.items[0].body, "body");
@@ -322,12 +322,40 @@ static void test_a_dead_item_keeps_its_message_until_it_is_done(void **state)
     assert_string_equal(kept.items[0].finished, "[{\"id\":11,\"state\":\"complete\"}]");
     run = bench_expect(&seat, dead_copy(1), CLAIM_RUN);
     assert_true(run.result.fence > kept.sequence);
-    assert_int_equal(bench_kept("EDX-1").count, 0); /* running */
+    assert_int_equal(bench_kept("EDX-1", "r1").count, 0); /* running */
     finish(&seat, &run);
-    kept = bench_kept("EDX-1");
+    kept = bench_kept("EDX-1", "r1");
     assert_true(kept.known);
     assert_int_equal(kept.count, 0);
     assert_true(kept.sequence > run.result.fence + 1);
+}
+
+static void test_that_nothing_is_kept_is_told_each_message_under_one_number(void **state)
+{
+    struct seen run = bench_expect(&seat, original, CLAIM_RUN);
+    int64_t first, second;
+
+    (void)state;
+    finish(&seat, &run);
+    first = bench_kept("EDX-1", "r1").sequence;
+    assert_int_equal(bench_kept("EDX-1", "r1").sequence, first);
+    second = bench_kept("EDX-1", "r2").sequence;
+    assert_true(second > first);
+    assert_true(bench_expect(&seat, resubmit("w1", false), CLAIM_IGNORED).result.sequence > second);
+}
+
+static void test_an_outcome_may_have_a_later_number_than_what_was_told_while_it_ran(void **state)
+{
+    struct seen run = bench_expect(&seat, original, CLAIM_RUN);
+    int64_t later = run.result.now_ms * 1000 + 5000000;
+
+    (void)state;
+    assert_true(bench_expect(&seat, resubmit("w1", false), CLAIM_IGNORED).result.sequence < later);
+    assert_int_equal(
+        bench_record(&seat, &run,
+                     (struct outcome){RECORD_DONE, .attempts = 1, .finished = "cc", .sequence = later}),
+        OK);
+    assert_int_equal(bench_expect(&seat, resubmit("w2", false), CLAIM_IGNORED).result.sequence, later + 1);
 }
 
 static void test_every_dead_item_of_the_order_is_kept_with_its_own_lines(void **state)
@@ -345,7 +373,7 @@ static void test_every_dead_item_of_the_order_is_kept_with_its_own_lines(void **
         bench_record(&refund, &run,
                      (struct outcome){RECORD_DEAD, .attempts = 1, .finished = "-c", .message_id = "r1"}),
         OK);
-    kept = bench_kept("EDX-1");
+    kept = bench_kept("EDX-1", "r1");
     assert_int_equal(kept.count, 2);
     of_refund = strcmp(kept.items[0].message_id, "r1") == 0 ? 0 : 1;
     assert_string_equal(kept.items[of_refund].finished, "[{\"id\":12,\"state\":\"complete\"}]");
@@ -372,6 +400,8 @@ int main(void)
         TEST(test_a_word_waits_for_the_lease_of_another_item),
         TEST(test_a_crashed_item_starts_over_unsuspected),
         TEST(test_a_dead_item_keeps_its_message_until_it_is_done),
+        TEST(test_that_nothing_is_kept_is_told_each_message_under_one_number),
+        TEST(test_an_outcome_may_have_a_later_number_than_what_was_told_while_it_ran),
         TEST(test_every_dead_item_of_the_order_is_kept_with_its_own_lines),
     };
 

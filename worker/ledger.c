@@ -271,6 +271,7 @@ void ledger_record(struct ledger *ledger, struct ledger_op *op, const struct ord
     ledger_pack_bytes(ledger, facts->body, facts->body_length);
     ledger_pack_flag(ledger, facts->maybe);
     ledger_pack_number(ledger, ledger->options.keep_ms);
+    ledger_pack_number(ledger, facts->sequence);
     ledger_pack_number(ledger, (int64_t)order->line_count);
     for (size_t i = 0; i < order->line_count; i++) {
         const char *state = blob_state(facts->finished[i], refund);
@@ -293,9 +294,11 @@ void ledger_mark(struct ledger *ledger, struct ledger_op *op, const struct order
     send_script(ledger, op, "mark", 2, on_answered);
 }
 
-void ledger_kept(struct ledger *ledger, struct ledger_op *op, const char *order_number, ledger_kept_fn *kept)
+void ledger_kept(struct ledger *ledger, struct ledger_op *op, const char *order_number,
+                 const char *message_id, ledger_kept_fn *kept)
 {
     op->kept = kept;
     ledger_pack_start(ledger, order_number, "");
+    ledger_pack_text(ledger, message_id);
     send_script(ledger, op, "kept", 1, on_kept_answered);
 }

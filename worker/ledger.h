@@ -55,8 +55,8 @@ enum claim_verdict {
 
 struct claim_result {
     enum claim_verdict verdict;
-    int64_t fence; /* of RUN and CRASHED; also the sequence number of this claim's `requeued` event;
-                      outcome events use fence + 1. Grows for one order, also over a flush. */
+    int64_t fence; /* of RUN and CRASHED; also the sequence number of this claim's `requeued` event; the
+                      outcome's is above it. Grows for one order, also over a flush. */
     int64_t generation;
     int64_t attempts; /* spent in this generation, the larger of Redis and copy */
     int64_t waits;    /* runs in this generation that cost no attempt */
@@ -118,7 +118,9 @@ enum record_state { RECORD_DONE, RECORD_WAIT, RECORD_DEAD };
 
 struct record_facts {
     enum record_state state;
-    int64_t fence, generation, attempts, waits, first_ms;
+    int64_t fence;
+    int64_t sequence; /* of its event: above the fence */
+    int64_t generation, attempts, waits, first_ms;
     int64_t due_ms;               /* WAIT: wall clock of the next try */
     const char *message_id;       /* the item's, for a record that has to be rebuilt */
     const char *start_message_id; /* what started this generation ("" = the order itself) */
@@ -154,8 +156,10 @@ struct kept_item {
 };
 /**
  * The dead items of an order with their kept messages, and waiting ones whose copy is 15 minutes overdue and
- * must have been lost. known false: Redis has nothing of the order.
+ * must have been lost. known false: Redis has nothing of the order. With none, `sequence` is that of the
+ * event that says so: the same when the same message asks again.
  */
-void ledger_kept(struct ledger *ledger, struct ledger_op *op, const char *order_number, ledger_kept_fn *kept);
+void ledger_kept(struct ledger *ledger, struct ledger_op *op, const char *order_number,
+                 const char *message_id, ledger_kept_fn *kept);
 
 #endif

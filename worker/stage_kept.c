@@ -57,7 +57,6 @@ static enum err add_ignored(struct job *job, int64_t sequence)
         .action = job->order->action,
         .refund_number = job->order->refund_number,
         .item_id = "",
-        .distinguish = job->message_id,
         .sequence = sequence,
         .no_status = true,
         .time_us = loop_wall_us(job->worker->loop),
@@ -108,5 +107,5 @@ static void on_kept(struct ledger_op *op, const struct kept_item *dead_items, si
 void stage_kept(struct job *job)
 {
     job->ledger_active = true;
-    ledger_kept(job->worker->ledger, &job->ledger_op, job->order->number, on_kept);
+    ledger_kept(job->worker->ledger, &job->ledger_op, job->order->number, job->message_id, on_kept);
 }

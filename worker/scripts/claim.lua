@@ -247,7 +247,7 @@ local function finish_stored(verdict)
 end
 
 -- A word that was not needed. Told again under the same number. While the item runs, nothing is said of its
--- lines: the outcome, whose number is lower, will say it.
+-- lines: the outcome will say it.
 local function finish_ignored()
     local sequence = count_of('ignored_seq')
     if sequence == 0 or item.ignored_id ~= message_id or count_of('ignored_gen') ~= copy.generation then
@@ -399,7 +399,7 @@ if not solo and (deliveries >= SUSPECT_DELIVERIES or (plain and crashes >= SUSPE
 end
 
 local fence = next_sequence()
-set_order('seq', text(fence + 1)) -- the outcome's
+set_order('seq', text(fence + 1)) -- the outcome's, at least
 
 if not plain then
     -- A new generation.
