@@ -138,6 +138,23 @@ static void test_a_word_that_is_redelivered_goes_on_with_its_generation(void **s
     }
 }
 
+static void test_words_by_number_are_told_apart_although_the_kept_message_is_the_same(void **state)
+{
+    struct copy_facts first = dead_copy(1), second = dead_copy(1);
+    struct seen run;
+
+    (void)state;
+    first.word_id = "r1";
+    second.word_id = "r2";
+    leave_dead();
+    run = bench_expect(&seat, first, CLAIM_RUN);
+    bench_expect(&seat, second, CLAIM_IGNORED);
+    finish(&seat, &run);
+    assert_true(bench_expect(&seat, first, CLAIM_DONE).result.started);
+    bench_expect(&seat, second, CLAIM_IGNORED);
+    bench_expect(&seat, dead_copy(1), CLAIM_IGNORED); /* the one that still lay in the dead queue */
+}
+
 static void test_a_finished_generation_repeats_its_event_for_its_word(void **state)
 {
     struct seen run, done;
@@ -389,6 +406,7 @@ int main(void)
         TEST(test_a_resubmit_of_an_unknown_order_is_its_first_generation),
         TEST(test_a_generation_starts_in_doubt_where_an_effect_may_be_there),
         TEST(test_a_word_that_is_redelivered_goes_on_with_its_generation),
+        TEST(test_words_by_number_are_told_apart_although_the_kept_message_is_the_same),
         TEST(test_a_finished_generation_repeats_its_event_for_its_word),
         TEST(test_another_word_is_ignored_while_the_item_runs_waits_or_is_complete),
         TEST(test_the_same_words_typed_again_after_death_are_a_new_word),

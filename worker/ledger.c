@@ -193,6 +193,7 @@ static void pack_copy(struct ledger *ledger, const struct copy_facts *copy)
     ledger_pack_flag(ledger, copy->redelivered);
     ledger_pack_number(ledger, within(copy->deliveries, LEDGER_MAX_COUNT));
     ledger_pack_flag(ledger, copy->solo);
+    ledger_pack_text(ledger, copy->word_id ? copy->word_id : copy->message_id);
 }
 
 void ledger_claim(struct ledger *ledger, struct ledger_op *op, const struct order *order,

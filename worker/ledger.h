@@ -34,11 +34,13 @@ struct copy_facts {
     int64_t first_ms;       /* x-fulfillment-first; 0 = none */
     int64_t due_ms;         /* x-fulfillment-due; 0 = none */
     const char *finished;   /* x-fulfillment-lines as it came, or NULL */
-    bool dead_copy;     /* carries x-fulfillment-reason: came back from the dead queue by a person's word */
-    bool resubmit;      /* action resubmit without our headers: a person's word as well */
-    bool redelivered;   /* the broker's flag, or it came back from a wait (has x-death) */
-    int64_t deliveries; /* x-delivery-count; 0 = first */
-    bool solo;          /* arrived in the solo queue */
+    bool dead_copy;      /* carries x-fulfillment-reason: came back from the dead queue by a person's word */
+    bool resubmit;       /* action resubmit without our headers: a person's word as well */
+    const char *word_id; /* x-fulfillment-word: the message that was the word, where it is not this one; or
+                            NULL */
+    bool redelivered;    /* the broker's flag, or it came back from a wait (has x-death) */
+    int64_t deliveries;  /* x-delivery-count; 0 = first */
+    bool solo;           /* arrived in the solo queue */
 };
 
 enum claim_verdict {

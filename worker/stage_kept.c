@@ -1,8 +1,8 @@
 /*
  * KEPT: a resubmit that names only the order. The kept message of each dead item goes back into the orders
  * queue as a person's requeue (as if its dead copy had been shovelled), under its own message id; CLAIM then
- * starts the new generation. Nothing dead: event `ignored`. Unknown to Redis: the dead queue, with what to
- * do.
+ * starts the new generation, and knows by the resubmit's message id which word it was. Nothing dead: event
+ * `ignored`. Unknown to Redis: the dead queue, with what to do.
  */
 #include "common/log.h"
 #include "worker/copy_headers.h"
@@ -21,6 +21,7 @@ static struct headers *requeue_headers(const struct job *job, const struct kept_
     if (!headers)
         return NULL;
     if (headers_set_int(headers, HEADER_GENERATION, item->generation) != OK ||
+        headers_set_str(headers, HEADER_WORD, job->message_id) != OK ||
         (item->finished && headers_set_str(headers, HEADER_LINES, item->finished) != OK) ||
         (job->traceparent && headers_set_str(headers, "traceparent", job->traceparent) != OK)) {
         headers_free(headers);

@@ -228,7 +228,9 @@ static void send_record(struct job *job, char **finished_texts, const char *line
         .first_ms = job->claim.first_ms,
         .due_ms = job->decision.due_ms,
         .message_id = job->message_id,
-        .start_message_id = word ? job->message_id : "",
+        .start_message_id = !word               ? ""
+                            : job->copy.word_id ? job->copy.word_id
+                                                : job->message_id,
         .start_generation = word ? job->copy.generation : 0,
         .lines_blob = lines_blob,
         .finished = (const char *const *)finished_texts,

@@ -203,7 +203,8 @@ def test_two_words_for_one_order_start_one_generation(stack, operator, first, se
     WORDS[first](operator, order)
     stack.client.wait_event(order["order_number"], "complete")
     WORDS[second](operator, order)
-    assert_one_new_generation(stack, order)
+    # Typed once more in the same words, it is the same message: a repeat, unless nothing is left to be done by number.
+    assert_one_new_generation(stack, order, ignored=0 if first == second == "whole message" else 1)
     assert stack.client.depth("dead") == (0 if second in ("shovel", "dead requeue") else 1)
 
 
