@@ -58,8 +58,10 @@ static void publish_one(struct job *job, struct job_publish *publish)
         .body_length = publish->body ? publish->body_length : job->message.body_length,
     };
 
-    if (publish->is_copy)
+    if (publish->is_copy) {
         publication.content_type = job->message.content_type;
+        publication.carried = job->message.carried;
+    }
     job->publish_pending++;
     publish->sent_ms = loop_now_ms(job->worker->loop);
     broker_publish(job->worker->broker, &publish->op, &publication, CONFIRM_TIMEOUT_MS, on_published);

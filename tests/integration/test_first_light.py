@@ -380,9 +380,13 @@ INVALID = {
 @pytest.mark.parametrize("row", INVALID)
 def test_an_invalid_message_goes_to_dead_unchanged(stack, row):
     body, detail, has_event = INVALID[row]
-    message_id = stack.client.publish(body, headers={"custom": "kept"})
+    message_id = stack.client.publish(body, headers={"custom": "kept"}, correlation_id="c-1", type="order",
+                                      app_id="shop", timestamp=1767323045, expiration="600000")
     dead = stack.client.wait_dead_message(message_id)
     assert dead.body == body
+    kept = dead.properties
+    assert (kept.correlation_id, kept.type, kept.app_id, kept.timestamp, kept.expiration) == (
+        "c-1", "order", "shop", 1767323045, None)
     assert dead.properties.content_type == "application/json"
     assert dead.headers["custom"] == "kept"
     assert dead.own_headers["reason"] == "invalid_message"
