@@ -18,6 +18,7 @@ void message_fini(struct message *message)
     free(message->routing_key);
     free(message->message_id);
     free(message->content_type);
+    free(message->carried);
     free(message->body);
     headers_free(message->headers);
     *message = (struct message){0};

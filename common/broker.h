@@ -33,12 +33,17 @@ struct delivery {
     uint64_t tag;
 };
 
+struct carried_properties;
+
 struct message {
     char *exchange; /* received only; owned */
     char *routing_key;
     char *message_id;   /* NULL = none */
     char *content_type; /* NULL = none */
-    char *body;         /* NUL-terminated beyond its length; owned */
+    /* The publisher's other properties (correlation id, type, app id, timestamp …), to be published again as
+       they came; NULL = none; owned */
+    struct carried_properties *carried;
+    char *body; /* NUL-terminated beyond its length; owned */
     size_t body_length;
     struct headers *headers; /* NULL = none */
     bool redelivered;
@@ -157,10 +162,11 @@ typedef void publish_done_fn(struct publish_op *op, const struct fault *fault);
 struct publication {
     const char *exchange;
     const char *routing_key;
-    const char *message_id;        /* may be NULL */
-    const char *content_type;      /* may be NULL */
-    const struct headers *headers; /* may be NULL; the broker's own (x-death, x-first-death-*,
-                                      x-delivery-count…) are left out always */
+    const char *message_id;                   /* may be NULL */
+    const char *content_type;                 /* may be NULL */
+    const struct carried_properties *carried; /* may be NULL: of the message that this is a copy of */
+    const struct headers *headers;            /* may be NULL; the broker's own (x-death, x-first-death-*,
+                                                 x-delivery-count…) are left out always */
     const char *body;
     size_t body_length;
 };

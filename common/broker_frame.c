@@ -5,22 +5,16 @@
  */
 #include "common/broker_frame.h"
 
+#include "common/broker_properties.h"
+
 #include <amqp.h>
 #include <amqp_framing.h>
 #include <string.h>
 
 enum { METHOD_ROOM = BROKER_FRAME_MAX_BYTES, SMALL_METHOD_ROOM = 2048, FRAME_HEADER_BYTES = 7 };
 
-/* Bits of the content header's property flags that we send. */
-enum {
-    HAS_CONTENT_TYPE = 1 << 15,
-    HAS_HEADERS = 1 << 13,
-    HAS_DELIVERY_MODE = 1 << 12,
-    HAS_MESSAGE_ID = 1 << 7
-};
-
 /* The number of the class "basic". */
-enum { CLASS_BASIC = 60, DELIVERY_PERSISTENT = 2 };
+enum { CLASS_BASIC = 60 };
 
 static void put_frame_header(uint8_t *out, uint8_t type, uint16_t channel, size_t payload_bytes)
 {
@@ -104,25 +98,11 @@ static uint8_t *put_header(uint8_t *out, uint16_t channel, const struct publicat
                            size_t headers_bytes)
 {
     uint8_t *at = out + FRAME_HEADER_BYTES;
-    unsigned flags = HAS_DELIVERY_MODE | HAS_HEADERS;
 
-    if (publication->content_type)
-        flags |= HAS_CONTENT_TYPE;
-    if (publication->message_id)
-        flags |= HAS_MESSAGE_ID;
     broker_buffer_put_number(at, CLASS_BASIC, 2);
     broker_buffer_put_number(at + 2, 0, 2); /* weight, always 0 */
     broker_buffer_put_number(at + 4, publication->body_length, 8);
-    broker_buffer_put_number(at + 12, flags, 2);
-    at += 14;
-    if (publication->content_type)
-        at = put_short_string(at, publication->content_type);
-    broker_buffer_put_number(at, headers_bytes, 4);
-    headers_encode(publication->headers, false, at + 4);
-    at += 4 + headers_bytes;
-    *at++ = DELIVERY_PERSISTENT;
-    if (publication->message_id)
-        at = put_short_string(at, publication->message_id);
+    at = broker_properties_write(at + 12, publication, headers_bytes);
     put_frame_header(out, BROKER_FRAME_HEADER, channel, (size_t)(at - out) - FRAME_HEADER_BYTES);
     *at++ = BROKER_FRAME_END;
     return at;
@@ -139,13 +119,14 @@ enum err broker_frame_publish(struct broker_buffer *out, uint16_t channel, size_
     const size_t headers_bytes = headers_encoded_bytes(publication->headers, false);
     const size_t chunk_max = frame_max - BROKER_FRAME_OVERHEAD;
     const size_t frames = publication->body_length / chunk_max + 1;
-    /* Names and fixed parts of the method and the content header come to less than 1,200 bytes. */
-    const size_t room = 1200 + headers_bytes + publication->body_length + frames * BROKER_FRAME_OVERHEAD;
+    const size_t properties_bytes = broker_properties_bytes(publication, headers_bytes);
+    /* The names and fixed parts of the method and the content header come to less than 600 bytes. */
+    const size_t room = 600 + properties_bytes + publication->body_length + frames * BROKER_FRAME_OVERHEAD;
     uint8_t *at;
 
     if (too_long(publication->exchange) || too_long(publication->routing_key) ||
         too_long(publication->message_id) || too_long(publication->content_type) ||
-        headers_bytes + 1200 > frame_max)
+        properties_bytes + 600 > frame_max)
         return ERR_TOO_BIG;
     at = broker_buffer_reserve(out, room);
     if (!at)

@@ -9,7 +9,9 @@
  */
 #include "common/broker_reader.h"
 
+#include "common/broker_cursor.h"
 #include "common/broker_frame.h"
+#include "common/broker_properties.h"
 
 #include <amqp.h>
 #include <amqp_framing.h>
@@ -92,81 +94,6 @@ static enum err no_memory(struct fault *ret_fault)
     return ERR_NOMEM;
 }
 
-/* ---- properties ---- */
-
-struct cursor {
-    const uint8_t *at;
-    size_t left;
-};
-
-static bool skip(struct cursor *cursor, size_t bytes)
-{
-    if (cursor->left < bytes)
-        return false;
-    cursor->at += bytes;
-    cursor->left -= bytes;
-    return true;
-}
-
-/* Text without NUL, or *ret_text untouched when it has one. False: cut off. */
-static bool take_short_string(struct cursor *cursor, char **ret_text)
-{
-    size_t length = cursor->left > 0 ? cursor->at[0] : 0;
-    const uint8_t *text = cursor->at + 1;
-
-    if (!skip(cursor, 1) || !skip(cursor, length))
-        return false;
-    if (ret_text && !memchr(text, '\0', length))
-        *ret_text = strndup((const char *)text, length);
-    return true;
-}
-
-static bool take_table(struct cursor *cursor, struct headers **ret_headers)
-{
-    size_t length;
-    const uint8_t *table;
-
-    if (cursor->left < 4)
-        return false;
-    length = (size_t)broker_buffer_get_number(cursor->at, 4);
-    table = cursor->at + 4;
-    if (!skip(cursor, 4) || !skip(cursor, length))
-        return false;
-    return headers_decode(table, length, ret_headers) == OK;
-}
-
-/*
- * Reads as far as the properties parse. One that does not is no reason to give up the connection: the
- * message would come again after each reconnect and stop the whole pool.
- */
-static void read_properties(struct cursor cursor, struct message *message)
-{
-    unsigned flags;
-
-    if (cursor.left < 2)
-        return;
-    flags = (unsigned)broker_buffer_get_number(cursor.at, 2);
-    if ((flags & 1) != 0) /* more flag words follow: no such property exists */
-        return;
-    (void)skip(&cursor, 2);
-    if ((flags & 1U << 15) != 0 && !take_short_string(&cursor, &message->content_type))
-        return;
-    if ((flags & 1U << 14) != 0 && !take_short_string(&cursor, NULL)) /* content-encoding */
-        return;
-    if ((flags & 1U << 13) != 0 && !take_table(&cursor, &message->headers))
-        return;
-    if ((flags & 1U << 12) != 0 && !skip(&cursor, 1)) /* delivery-mode */
-        return;
-    if ((flags & 1U << 11) != 0 && !skip(&cursor, 1)) /* priority */
-        return;
-    for (unsigned bit = 10; bit >= 8; bit--) { /* correlation-id, reply-to, expiration */
-        if ((flags & 1U << bit) != 0 && !take_short_string(&cursor, NULL))
-            return;
-    }
-    if ((flags & 1U << 7) != 0)
-        (void)take_short_string(&cursor, &message->message_id);
-}
-
 /* ---- frames ---- */
 
 static char *copy_bytes(amqp_bytes_t bytes)
@@ -214,7 +141,7 @@ static bool begin_content(struct broker_content *content, uint32_t method, void 
 /* Whether the nested tables and arrays of `bytes` (a table or an array without its length) go no deeper. */
 static bool shallow(const uint8_t *bytes, size_t length, bool is_table, int depth)
 {
-    struct cursor cursor = {bytes, length};
+    struct broker_cursor cursor = {bytes, length};
 
     while (cursor.left > 0) {
         static const char wide[] = "tbBsuIifDlLdT";
@@ -223,14 +150,14 @@ static bool shallow(const uint8_t *bytes, size_t length, bool is_table, int dept
         uint8_t kind;
         size_t nested;
 
-        if (is_table && !take_short_string(&cursor, NULL))
+        if (is_table && !broker_cursor_skip_short_string(&cursor))
             return false;
         kind = cursor.left > 0 ? cursor.at[0] : 0;
-        if (!skip(&cursor, 1))
+        if (!broker_cursor_skip(&cursor, 1))
             return false;
         known = kind ? strchr(wide, kind) : NULL;
         if (known) {
-            if (!skip(&cursor, widths[known - wide]))
+            if (!broker_cursor_skip(&cursor, widths[known - wide]))
                 return false;
             continue;
         }
@@ -239,12 +166,12 @@ static bool shallow(const uint8_t *bytes, size_t length, bool is_table, int dept
         if (cursor.left < 4)
             return false;
         nested = (size_t)broker_buffer_get_number(cursor.at, 4);
-        if (!skip(&cursor, 4) || cursor.left < nested)
+        if (!broker_cursor_skip(&cursor, 4) || cursor.left < nested)
             return false;
         if ((kind == 'F' || kind == 'A') &&
             (depth == 0 || !shallow(cursor.at, nested, kind == 'F', depth - 1)))
             return false;
-        (void)skip(&cursor, nested);
+        (void)broker_cursor_skip(&cursor, nested);
     }
     return true;
 }
@@ -312,7 +239,7 @@ static enum err read_header(struct broker_reader *reader, uint16_t channel, cons
         broker_buffer_get_number(payload, 2) != CLASS_BASIC)
         return malformed(ret_fault, "a content header out of place");
     assembly->body_size = broker_buffer_get_number(payload + 4, 8);
-    read_properties((struct cursor){payload + 12, bytes - 12}, message);
+    broker_properties_read(payload + 12, bytes - 12, message);
     message->too_big = assembly->body_size > reader->events.body_limit(reader->context, &assembly->content);
     message->body = malloc(message->too_big ? 1 : (size_t)assembly->body_size + 1);
     if (!message->body)

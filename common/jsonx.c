@@ -5,6 +5,7 @@
  */
 #include "common/jsonx.h"
 
+#include "common/jsonx_place.h"
 #include "common/text.h"
 
 #include <inttypes.h>
@@ -42,13 +43,38 @@ static size_t find_too_deep(const char *bytes, size_t length)
     return length;
 }
 
+/* A fault at the byte that was read last: "PATH: words", without a path at the top. */
+static struct fault fault_at(const char *bytes, size_t end, const char *words)
+{
+    char place[PATH_MAX_BYTES];
+
+    jsonx_place(bytes, end, place, sizeof(place));
+    return fault_make(ERR_MALFORMED, "%s%s%s", place, place[0] ? ": " : "", words);
+}
+
+/* What the parser did not like. */
+static struct fault parser_fault(const char *bytes, size_t length, json_error_t *error)
+{
+    size_t end = error->position > 0 && (size_t)error->position < length ? (size_t)error->position : length;
+    char *near = strstr(error->text, " near ");
+
+    if (json_error_code(error) == json_error_out_of_memory)
+        return fault_of(ERR_NOMEM);
+    if (json_error_code(error) == json_error_duplicate_key)
+        return fault_at(bytes, end, "expected this key once, it is there twice");
+    /* What stands near the place is data, perhaps a learner's: only the parser's own words are kept. */
+    if (near)
+        *near = '\0';
+    return fault_make(ERR_MALFORMED, "not JSON: %s at line %d, column %d", error->text, error->line,
+                      error->column);
+}
+
 MUST_CHECK enum err jsonx_load(const char *bytes, size_t length, size_t max_bytes, json_t **ret_json,
                                struct fault *ret_fault)
 {
     json_error_t error;
     json_t *json;
     size_t too_deep;
-    char *near;
 
     if (length > max_bytes) {
         *ret_fault = fault_make(ERR_TOO_BIG, "%zu bytes, more than the %zu allowed", length, max_bytes);
@@ -56,8 +82,11 @@ MUST_CHECK enum err jsonx_load(const char *bytes, size_t length, size_t max_byte
     }
     too_deep = find_too_deep(bytes, length);
     if (too_deep < length) {
-        *ret_fault =
-            fault_make(ERR_MALFORMED, "nested deeper than %d levels at byte %zu", JSONX_MAX_DEPTH, too_deep);
+        char words[80];
+
+        (void)snprintf(words, sizeof(words), "nested deeper than %d levels at byte %zu", JSONX_MAX_DEPTH,
+                       too_deep);
+        *ret_fault = fault_at(bytes, too_deep, words);
         return ERR_MALFORMED;
     }
     json = json_loadb(bytes, length, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &error);
@@ -65,17 +94,8 @@ MUST_CHECK enum err jsonx_load(const char *bytes, size_t length, size_t max_byte
         *ret_json = json;
         return OK;
     }
-    if (json_error_code(&error) == json_error_out_of_memory) {
-        *ret_fault = fault_of(ERR_NOMEM);
-        return ERR_NOMEM;
-    }
-    /* What stands near the place is data, perhaps a learner's: only the parser's own words are kept. */
-    near = strstr(error.text, " near ");
-    if (near)
-        *near = '\0';
-    *ret_fault =
-        fault_make(ERR_MALFORMED, "not JSON: %s at line %d, column %d", error.text, error.line, error.column);
-    return ERR_MALFORMED;
+    *ret_fault = parser_fault(bytes, length, &error);
+    return ret_fault->code;
 }
 
 /* Writes the chain from its top; returns the length so far, which may exceed the buffer like snprintf's. */

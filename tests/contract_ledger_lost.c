@@ -154,7 +154,7 @@ static void test_a_record_after_a_flush_rebuilds_everything(void **state)
     seen = bench_expect(&seat, again, CLAIM_REPEAT);
     assert_int_equal(seen.result.attempts, 4);
     assert_string_equal(seen.decision, "decision");
-    assert_int_equal(bench_kept("EDX-1").count, 1);
+    assert_int_equal(bench_kept("EDX-1", "r1").count, 1);
 }
 
 static void test_a_record_after_a_flush_and_another_claim_is_refused(void **state)
@@ -242,7 +242,7 @@ static void test_a_foreign_value_is_refused_by_the_name_of_its_key(void **state)
     assert_non_null(strstr(seen.detail, bench_order_key(&seat)));
     assert_int_equal(bench_renew(&seat, 5), ERR_REFUSED);
     assert_int_equal(bench_release(&seat, 5), ERR_REFUSED);
-    assert_int_equal(bench_kept("EDX-1").err, ERR_REFUSED);
+    assert_int_equal(bench_kept("EDX-1", "r1").err, ERR_REFUSED);
     REDIS("DEL", bench_order_key(&seat));
     REDIS("RPUSH", bench_item_key(&seat), "x");
     seen = bench_claim(&seat, original);

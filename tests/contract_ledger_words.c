@@ -138,6 +138,23 @@ static void test_a_word_that_is_redelivered_goes_on_with_its_generation(void **s
     }
 }
 
+static void test_words_by_number_are_told_apart_although_the_kept_message_is_the_same(void **state)
+{
+    struct copy_facts first = dead_copy(1), second = dead_copy(1);
+    struct seen run;
+
+    (void)state;
+    first.word_id = "r1";
+    second.word_id = "r2";
+    leave_dead();
+    run = bench_expect(&seat, first, CLAIM_RUN);
+    bench_expect(&seat, second, CLAIM_IGNORED);
+    finish(&seat, &run);
+    assert_true(bench_expect(&seat, first, CLAIM_DONE).result.started);
+    bench_expect(&seat, second, CLAIM_IGNORED);
+    bench_expect(&seat, dead_copy(1), CLAIM_IGNORED); /* the one that still lay in the dead queue */
+}
+
 static void test_a_finished_generation_repeats_its_event_for_its_word(void **state)
 {
     struct seen run, done;
@@ -243,9 +260,9 @@ static void test_a_word_goes_on_where_the_waiting_copy_was_lost(void **state)
     assert_int_equal(
         bench_record(&seat, &run, (struct outcome){RECORD_WAIT, .attempts = 3, .due_ms = bench_now_ms()}),
         OK);
-    assert_int_equal(bench_kept("EDX-1").count, 0);
+    assert_int_equal(bench_kept("EDX-1", "r1").count, 0);
     REDIS("HSET", bench_item_key(&seat), "due", "5000");
-    assert_int_equal(bench_kept("EDX-1").count, 1);
+    assert_int_equal(bench_kept("EDX-1", "r1").count, 1);
     run = bench_expect(&seat, resubmit("w1", false), CLAIM_RUN);
     assert_int_equal(run.result.generation, 1);
     assert_int_equal(run.result.attempts, 3);
@@ -305,7 +322,7 @@ static void test_a_crashed_item_starts_over_unsuspected(void **state)
 
 static void test_a_dead_item_keeps_its_message_until_it_is_done(void **state)
 {
-    struct seen_kept kept = bench_kept("EDX-1");
+    struct seen_kept kept = bench_kept("EDX-1", "r1");
     struct seen run;
 
     (void)state;
@@ -313,7 +330,7 @@ static void test_a_dead_item_keeps_its_message_until_it_is_done(void **state)
     assert_int_equal(kept.count, 0);
     assert_string_equal(REDIS("DBSIZE"), "0");
     leave_dead();
-    kept = bench_kept("EDX-1");
+    kept = bench_kept("EDX-1", "r1");
     assert_true(kept.known);
     assert_int_equal(kept.count, 1);
     assert_string_equal(kept.items[0].body, "body");
@@ -322,12 +339,40 @@ static void test_a_dead_item_keeps_its_message_until_it_is_done(void **state)
     assert_string_equal(kept.items[0].finished, "[{\"id\":11,\"state\":\"complete\"}]");
     run = bench_expect(&seat, dead_copy(1), CLAIM_RUN);
     assert_true(run.result.fence > kept.sequence);
-    assert_int_equal(bench_kept("EDX-1").count, 0); /* running */
+    assert_int_equal(bench_kept("EDX-1", "r1").count, 0); /* running */
     finish(&seat, &run);
-    kept = bench_kept("EDX-1");
+    kept = bench_kept("EDX-1", "r1");
     assert_true(kept.known);
     assert_int_equal(kept.count, 0);
     assert_true(kept.sequence > run.result.fence + 1);
+}
+
+static void test_that_nothing_is_kept_is_told_each_message_under_one_number(void **state)
+{
+    struct seen run = bench_expect(&seat, original, CLAIM_RUN);
+    int64_t first, second;
+
+    (void)state;
+    finish(&seat, &run);
+    first = bench_kept("EDX-1", "r1").sequence;
+    assert_int_equal(bench_kept("EDX-1", "r1").sequence, first);
+    second = bench_kept("EDX-1", "r2").sequence;
+    assert_true(second > first);
+    assert_true(bench_expect(&seat, resubmit("w1", false), CLAIM_IGNORED).result.sequence > second);
+}
+
+static void test_an_outcome_may_have_a_later_number_than_what_was_told_while_it_ran(void **state)
+{
+    struct seen run = bench_expect(&seat, original, CLAIM_RUN);
+    int64_t later = run.result.now_ms * 1000 + 5000000;
+
+    (void)state;
+    assert_true(bench_expect(&seat, resubmit("w1", false), CLAIM_IGNORED).result.sequence < later);
+    assert_int_equal(
+        bench_record(&seat, &run,
+                     (struct outcome){RECORD_DONE, .attempts = 1, .finished = "cc", .sequence = later}),
+        OK);
+    assert_int_equal(bench_expect(&seat, resubmit("w2", false), CLAIM_IGNORED).result.sequence, later + 1);
 }
 
 static void test_every_dead_item_of_the_order_is_kept_with_its_own_lines(void **state)
@@ -345,7 +390,7 @@ static void test_every_dead_item_of_the_order_is_kept_with_its_own_lines(void **
         bench_record(&refund, &run,
                      (struct outcome){RECORD_DEAD, .attempts = 1, .finished = "-c", .message_id = "r1"}),
         OK);
-    kept = bench_kept("EDX-1");
+    kept = bench_kept("EDX-1", "r1");
     assert_int_equal(kept.count, 2);
     of_refund = strcmp(kept.items[0].message_id, "r1") == 0 ? 0 : 1;
     assert_string_equal(kept.items[of_refund].finished, "[{\"id\":12,\"state\":\"complete\"}]");
@@ -361,6 +406,7 @@ int main(void)
         TEST(test_a_resubmit_of_an_unknown_order_is_its_first_generation),
         TEST(test_a_generation_starts_in_doubt_where_an_effect_may_be_there),
         TEST(test_a_word_that_is_redelivered_goes_on_with_its_generation),
+        TEST(test_words_by_number_are_told_apart_although_the_kept_message_is_the_same),
         TEST(test_a_finished_generation_repeats_its_event_for_its_word),
         TEST(test_another_word_is_ignored_while_the_item_runs_waits_or_is_complete),
         TEST(test_the_same_words_typed_again_after_death_are_a_new_word),
@@ -372,6 +418,8 @@ int main(void)
         TEST(test_a_word_waits_for_the_lease_of_another_item),
         TEST(test_a_crashed_item_starts_over_unsuspected),
         TEST(test_a_dead_item_keeps_its_message_until_it_is_done),
+        TEST(test_that_nothing_is_kept_is_told_each_message_under_one_number),
+        TEST(test_an_outcome_may_have_a_later_number_than_what_was_told_while_it_ran),
         TEST(test_every_dead_item_of_the_order_is_kept_with_its_own_lines),
     };
 

@@ -115,6 +115,21 @@ static void test_a_dead_copy_carries_reason_and_detail_and_no_due(void **state)
     headers_free(copy);
 }
 
+static void test_the_word_that_started_it_goes_no_further(void **state)
+{
+    const struct decision decision = {.copy = COPY_RETRY, .generation = 2, .attempts = 1, .due_ms = 4};
+    struct copy_facts facts;
+    struct headers *copy;
+
+    (void)state;
+    set_str(HEADER_WORD, "r1");
+    copy_headers_read(headers, &facts);
+    assert_string_equal(facts.word_id, "r1");
+    copy = copy_headers_for(headers, &decision);
+    assert_false(headers_has(copy, HEADER_WORD));
+    headers_free(copy);
+}
+
 static void test_finished_lines_that_do_not_fit_are_left_to_redis(void **state)
 {
     size_t length = 70000;
@@ -188,6 +203,7 @@ int main(void)
         TEST(test_what_was_written_is_read),
         TEST(test_hostile_values_count_as_absent),
         TEST(test_a_dead_copy_carries_reason_and_detail_and_no_due),
+        TEST(test_the_word_that_started_it_goes_no_further),
         TEST(test_finished_lines_that_do_not_fit_are_left_to_redis),
         TEST(test_a_set_that_is_full_already_makes_room_for_what_counts),
         TEST(test_a_copy_that_was_not_run_keeps_what_it_says_of_itself),

@@ -73,10 +73,11 @@ static void test_a_retrying_event_is_written_as_the_contract_shows_it(void **sta
 
     (void)state;
     assert_string_equal(event.routing_key, "order.fulfill.retrying");
-    assert_string_equal(event.id, "EDX-100001/fulfill/5f0c0a0b0c0d0e0f/1/2/retrying");
+    assert_string_equal(event.id, "EDX-100001/fulfill/5f0c0a0b0c0d0e0f/1/2/retrying/1767323049123000");
     assert_string_equal(
         event.json,
-        "{\"specversion\":\"1.0\",\"id\":\"EDX-100001/fulfill/5f0c0a0b0c0d0e0f/1/2/retrying\","
+        "{\"specversion\":\"1.0\",\"id\":\"EDX-100001/fulfill/5f0c0a0b0c0d0e0f/1/2/retrying/"
+        "1767323049123000\","
         "\"source\":\"fulfilld/fulfillment\",\"type\":\"fulfillment.order.status_changed.v1\","
         "\"subject\":\"EDX-100001\",\"time\":\"2026-01-02T03:04:09.123Z\",\"datacontenttype\":\"application/"
         "json\","
@@ -265,9 +266,9 @@ static void id_of(const struct event_facts *facts, char *ret_id)
     event_fini(&event);
 }
 
-static void test_the_id_differs_with_item_generation_attempt_outcome_and_distinction(void **state)
+static void test_the_id_differs_with_item_generation_attempt_outcome_sequence_and_distinction(void **state)
 {
-    struct event_facts all[12];
+    struct event_facts all[13];
     char ids[ARRAY_LEN(all)][EVENT_ID_BYTES], again[EVENT_ID_BYTES];
 
     (void)state;
@@ -284,16 +285,19 @@ static void test_the_id_differs_with_item_generation_attempt_outcome_and_distinc
     all[9].distinguish = "a/b";
     all[10].distinguish = "caf\xc3\xa9 \xff";
     all[11].distinguish = "a message id of more than forty-eight bytes is told by its digest";
+    all[12].sequence++;
     for (size_t i = 0; i < ARRAY_LEN(all); i++) {
         id_of(&all[i], ids[i]);
         for (size_t k = 0; k < i; k++)
             assert_string_not_equal(ids[i], ids[k]);
     }
-    all[0].sequence++;
     all[0].time_us += 5000000;
     lines[0] = (struct line_outcome){.id = 11, .state = LINE_COMPLETE};
     id_of(&all[0], again);
     assert_string_equal(again, ids[0]);
+    all[7].sequence++; /* of an invalid message it is not kept */
+    id_of(&all[7], again);
+    assert_string_equal(again, ids[7]);
 }
 
 static void test_the_id_of_a_long_number_fits_a_short_string_and_still_differs(void **state)
@@ -385,7 +389,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_a_requeued_event_tells_what_is_known_so_far),
         cmocka_unit_test(test_an_invalid_message_has_no_status_and_no_lines),
         cmocka_unit_test(test_traceparent_is_an_extension_attribute),
-        cmocka_unit_test(test_the_id_differs_with_item_generation_attempt_outcome_and_distinction),
+        cmocka_unit_test(test_the_id_differs_with_item_generation_attempt_outcome_sequence_and_distinction),
         cmocka_unit_test(test_the_id_of_a_long_number_fits_a_short_string_and_still_differs),
         cmocka_unit_test(test_hostile_texts_leave_valid_json),
         cmocka_unit_test(test_outcomes_have_the_words_of_the_contract),

@@ -41,10 +41,11 @@ struct service_row {
 };
 
 static const struct service_row services[] = {
-    {"INTAKE", NO_SERVICE, NULL, worker_kit_invalid}, {"KEPT", REDIS, "kept", worker_kit_resubmit},
-    {"CLAIM", REDIS, "claim", worker_kit_donation},   {"FULFILL", LMS, NULL, worker_kit_seat},
-    {"RECORD", REDIS, "record", worker_kit_donation}, {"PUBLISH", BROKER, NULL, worker_kit_donation},
-    {"MARK", REDIS, "mark", worker_kit_seat},         {"SETTLE", NO_SERVICE, NULL, worker_kit_donation},
+    {"INTAKE", NO_SERVICE, NULL, worker_kit_invalid},  {"KEPT", REDIS, "kept", worker_kit_resubmit},
+    {"CLAIM", REDIS, "claim", worker_kit_donation},    {"TELL", BROKER, NULL, worker_kit_donation},
+    {"FULFILL", LMS, NULL, worker_kit_seat},           {"RECORD", REDIS, "record", worker_kit_donation},
+    {"PUBLISH", BROKER, NULL, worker_kit_donation},    {"MARK", REDIS, "mark", worker_kit_seat},
+    {"SETTLE", NO_SERVICE, NULL, worker_kit_donation},
 };
 
 static const struct service_row *service_of(const char *stage)
@@ -134,6 +135,7 @@ static void test_row(void **state)
     const struct service_row *service = service_of(row->stage);
 
     worker_kit_open(&kit);
+    kit.started = strcmp(row->stage, "TELL") == 0;
     inject(service, row->kind);
     worker_kit_deliver(service->message);
     fake_loop_settle(kit.worker.loop);

@@ -29,13 +29,27 @@ static void test_bad_documents_are_refused_with_their_place_but_not_their_words(
 {
     (void)state;
     expect_bad("", ERR_MALFORMED, "not JSON: unexpected token at line 1, column 0");
-    expect_bad("{\"a\":1,\n\"a\":2}", ERR_MALFORMED, "not JSON: duplicate object key at line 2, column 3");
     expect_bad("{\"secret\":\"hunter2\" oops}", ERR_MALFORMED, "not JSON: '}' expected at line 1, column 24");
     expect_bad("{} {}", ERR_MALFORMED, "not JSON: end of file expected at line 1, column 4");
     expect_bad("[1e999]", ERR_MALFORMED, "not JSON: real number overflow at line 1, column 6");
     expect_bad("\"\\u0000\"", ERR_MALFORMED,
                "not JSON: \\u0000 is not allowed without JSON_ALLOW_NUL at line 1, column 8");
     expect_bad("\"\xff\"", ERR_MALFORMED, "not JSON: unable to decode byte 0xff at line 1, column 1");
+}
+
+static void test_a_key_given_twice_is_named(void **state)
+{
+#define TWICE "expected this key once, it is there twice"
+    (void)state;
+    expect_bad("{\"a\":1,\n\"a\":2}", ERR_MALFORMED, "a: " TWICE);
+    expect_bad("{\"enterprise_customer_uuid\":null,\"a\":\"{[,\\\"\",\"enterprise_customer_uuid\":1}",
+               ERR_MALFORMED, "enterprise_customer_uuid: " TWICE);
+    expect_bad(
+        "{\"x\":[{}],\"lines\":[{\"id\":1},[],{\"attributes\":{\"b\":{\"c\":[1,2]},\"k\":\"k\",\"k\":2}}]}",
+        ERR_MALFORMED, "lines[2].attributes.k: " TWICE);
+    /* A key that is no field's name may be data. */
+    expect_bad("{\"user\":{\"jo@example.com\":1,\"jo@example.com\":2}}", ERR_MALFORMED, "user: " TWICE);
+    expect_bad("{\"\":1,\"\":2}", ERR_MALFORMED, TWICE);
 }
 
 static void test_too_many_bytes_are_refused_unread(void **state)
@@ -57,7 +71,10 @@ static void test_nesting_is_checked_before_the_parser_recurses(void **state)
     memset(text, '[', depth);
     memset(text + depth, ']', depth);
     text[2 * depth] = '\0';
-    expect_bad(text, ERR_MALFORMED, "nested deeper than 32 levels at byte 32");
+    expect_bad(
+        text, ERR_MALFORMED,
+        "[0][0][0][0][0][0][0][0][0][0][0][0][0][0][0][0][0][0][0][0][0][0][0][0][0][0][0][0][0][0][0][0]: "
+        "nested deeper than 32 levels at byte 32");
     text[2 * depth - 1] = '\0';
     json_decref(load(text + 1));
     json_decref(load("\"\\\"[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[\""));
@@ -167,6 +184,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_bad_documents_are_refused_with_their_place_but_not_their_words),
+        cmocka_unit_test(test_a_key_given_twice_is_named),
         cmocka_unit_test(test_too_many_bytes_are_refused_unread),
         cmocka_unit_test(test_nesting_is_checked_before_the_parser_recurses),
         cmocka_unit_test(test_a_wrong_type_is_named_by_its_path),

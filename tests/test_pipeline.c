@@ -218,13 +218,62 @@ static void test_a_stored_step_that_cannot_be_read_goes_to_a_person(void **state
     assert_non_null(fake_broker_last_to("fulfillment.dead"));
 }
 
+static void test_that_a_word_was_accepted_is_told_before_the_run(void **state)
+{
+    (void)state;
+    kit.started = true;
+    fake_http_answer("POST", WORKER_KIT_PATH,
+                     &(struct fake_http_answer){.status = 200, .body = "{}", .delay_ms = 500});
+    deliver(worker_kit_seat);
+    assert_int_equal(fake_broker_publish_count(), 1);
+    assert_string_equal(fake_broker_publication(0)->routing_key, "order.fulfill.requeued");
+    assert_int_equal(fake_store_call_count("record"), 0);
+    worker_kit_advance(&kit, 1000);
+    assert_int_equal(fake_broker_publish_count(), 2);
+    assert_string_equal(fake_broker_publication(1)->routing_key, "order.fulfill.complete");
+    assert_int_equal(fake_broker_fate(0), FAKE_ACKED);
+}
+
+static void test_a_word_runs_also_while_nobody_can_be_told(void **state)
+{
+    (void)state;
+    kit.started = true;
+    fake_store_ignore("claim");
+    deliver(worker_kit_seat);
+    fake_broker_set_blocked(true);
+    fake_http_answer("POST", WORKER_KIT_PATH, &(struct fake_http_answer){.status = 200, .body = "{}"});
+    worker_kit_advance(&kit, 5000);
+    assert_int_equal(fake_store_call_count("record"), 1);
+    assert_int_equal(fake_broker_publish_count(), 0);
+    fake_broker_set_blocked(false);
+    worker_kit_advance(&kit, 1000);
+    assert_int_equal(fake_broker_publish_count(), 2);
+    assert_string_equal(fake_broker_publication(0)->routing_key, "order.fulfill.requeued");
+    assert_int_equal(fake_broker_fate(0), FAKE_ACKED);
+}
+
+static void test_an_outcome_comes_after_all_that_was_told_while_it_ran(void **state)
+{
+    json_t *event;
+
+    (void)state;
+    fake_http_answer("POST", WORKER_KIT_PATH,
+                     &(struct fake_http_answer){.status = 200, .body = "{}", .delay_ms = 500});
+    deliver(worker_kit_seat);
+    worker_kit_advance(&kit, 1000);
+    event = json_loads(fake_broker_last_to("fulfillment.events")->body, 0, NULL);
+    assert_int_equal(json_integer_value(json_object_get(json_object_get(event, "data"), "sequence")),
+                     kit.fence + 500 * 1000);
+    json_decref(event);
+}
+
 static void test_an_outcome_that_is_refused_leads_back_to_the_claim(void **state)
 {
     (void)state;
     fake_store_answer("record", fake_reply_str("FENCED"));
     kit.verdict = "RUN";
-    fake_store_answer("claim", worker_kit_claim_reply("RUN", 1, NULL));
-    fake_store_answer("claim", worker_kit_claim_reply("BUSY", 2, NULL));
+    fake_store_answer("claim", worker_kit_claim_reply("RUN", 1, false, NULL));
+    fake_store_answer("claim", worker_kit_claim_reply("BUSY", 2, false, NULL));
     deliver(worker_kit_donation);
     assert_int_equal(fake_store_call_count("claim"), 2);
     assert_int_equal(fake_broker_fate(0), FAKE_ACKED);
@@ -303,6 +352,9 @@ int main(void)
         TEST(test_a_busy_order_waits_in_the_retry_queues),
         TEST(test_a_stale_copy_is_acked_without_a_word),
         TEST(test_a_stored_step_that_cannot_be_read_goes_to_a_person),
+        TEST(test_that_a_word_was_accepted_is_told_before_the_run),
+        TEST(test_a_word_runs_also_while_nobody_can_be_told),
+        TEST(test_an_outcome_comes_after_all_that_was_told_while_it_ran),
         TEST(test_an_outcome_that_is_refused_leads_back_to_the_claim),
         TEST(test_a_drain_hands_back_what_nobody_has_claimed),
         TEST(test_a_claim_that_a_drain_overtakes_is_released_before_it_is_handed_back),

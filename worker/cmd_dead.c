@@ -183,6 +183,7 @@ static void requeue(struct hand *hand)
         .routing_key = "order.requeue",
         .message_id = hand->message.message_id,
         .content_type = hand->message.content_type,
+        .carried = hand->message.carried,
         .body = hand->message.body,
         .body_length = hand->message.body_length,
     };

@@ -20,6 +20,7 @@ void copy_headers_read(const struct headers *headers, struct copy_facts *ret_fac
     ret_facts->first_ms = read_count(headers, HEADER_FIRST);
     ret_facts->due_ms = read_count(headers, HEADER_DUE);
     ret_facts->finished = headers_str(headers, HEADER_LINES);
+    ret_facts->word_id = headers_str(headers, HEADER_WORD);
     ret_facts->dead_copy = headers_has(headers, HEADER_REASON);
     ret_facts->deliveries = read_count(headers, "x-delivery-count");
 }
@@ -44,6 +45,7 @@ static enum err begin_copy(const struct headers *original, enum extent extent, s
         return ERR_NOMEM;
     headers_remove(headers, HEADER_REASON);
     headers_remove(headers, HEADER_DETAIL);
+    headers_remove(headers, HEADER_WORD);
     if (extent == OWN_ONLY && traceparent && strlen(traceparent) < 256)
         err = headers_set_str(headers, "traceparent", traceparent);
     *ret_headers = headers;

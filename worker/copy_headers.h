@@ -15,6 +15,8 @@
 #define HEADER_LINES      "x-fulfillment-lines"
 #define HEADER_REASON     "x-fulfillment-reason"
 #define HEADER_DETAIL     "x-fulfillment-detail"
+/* Of a kept message that a resubmit by number has put back to work: the message id of that resubmit. */
+#define HEADER_WORD       "x-fulfillment-word"
 
 /** Fills the facts that headers carry; texts are borrowed from `headers`. Hostile values count as absent. */
 void copy_headers_read(const struct headers *headers, struct copy_facts *ret_facts);

@@ -57,11 +57,24 @@ static bool is_plain(const char *text)
     return true;
 }
 
+/* What tells it from all others of the order: its sequence, or what stands in for one that is not kept. */
+static void write_last_part(char *part, size_t size, const struct event_facts *facts)
+{
+    const char *distinguish = facts->distinguish;
+
+    if (!distinguish)
+        snprintf(part, size, "%" PRId64, facts->sequence);
+    else if (strlen(distinguish) <= ID_DISTINGUISH_BYTES && is_plain(distinguish))
+        snprintf(part, size, "%s", distinguish);
+    else
+        snprintf(part, size, "~%016" PRIx64, digest_of(distinguish));
+}
+
 static void write_id(char *id, const struct event_facts *facts)
 {
     const char *number = facts->order_number;
     size_t length = strlen(number);
-    char number_part[ID_NUMBER_BYTES + 20], distinguish[ID_DISTINGUISH_BYTES + 2] = "";
+    char number_part[ID_NUMBER_BYTES + 20], last_part[ID_DISTINGUISH_BYTES + 1];
 
     if (length <= ID_NUMBER_BYTES && text_utf8_valid(number, length)) {
         memcpy(number_part, number, length + 1);
@@ -70,14 +83,10 @@ static void write_id(char *id, const struct event_facts *facts)
 
         snprintf(number_part + cut, sizeof(number_part) - cut, "~%016" PRIx64, digest_of(number));
     }
-    if (facts->distinguish && strlen(facts->distinguish) <= ID_DISTINGUISH_BYTES &&
-        is_plain(facts->distinguish))
-        snprintf(distinguish, sizeof(distinguish), "/%s", facts->distinguish);
-    else if (facts->distinguish)
-        snprintf(distinguish, sizeof(distinguish), "/~%016" PRIx64, digest_of(facts->distinguish));
-    snprintf(id, ID_LIMIT_BYTES + 1, "%s/%s/%.16s/%" PRId64 "/%" PRId64 "/%s%s", number_part,
+    write_last_part(last_part, sizeof(last_part), facts);
+    snprintf(id, ID_LIMIT_BYTES + 1, "%s/%s/%.16s/%" PRId64 "/%" PRId64 "/%s/%s", number_part,
              order_action_name(facts->action), facts->item_id, facts->generation, facts->attempt,
-             event_outcome_name(facts->outcome), distinguish);
+             event_outcome_name(facts->outcome), last_part);
 }
 
 /* ---- pieces ---- */

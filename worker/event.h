@@ -22,9 +22,9 @@ struct event_facts {
     enum order_action action;
     const char *refund_number; /* NULL = none */
     const char *item_id;       /* "" for invalid */
-    const char *distinguish;   /* extra part of the id where outcome alone is not enough (a message id, a
-                                  count of waits), any bytes; NULL = none */
-    int64_t sequence;
+    const char *distinguish;   /* of invalid, whose sequence is not kept: what makes a repeat known by its id
+                                  (the message id), any bytes; else NULL */
+    int64_t sequence;          /* a repeat has the same */
     int64_t generation, attempt;
     bool order_complete;              /* every line that is known is finished (refund: of the refund) */
     bool no_status;                   /* outcome invalid, or ignored while it runs: status null, no lines */
@@ -47,7 +47,8 @@ struct event {
 
 /**
  * Builds the event. All texts are borrowed for the call; what is not UTF-8 in them is repaired. The id is
- * printable and the same for the same facts, whatever the time, sequence and lines.
+ * printable and the same for the same facts, whatever the time and lines. The sequence is part of it, because
+ * generation and attempt begin anew where Redis was emptied, and what happens then is no repeat.
  * @return OK or ERR_NOMEM, then *ret_event is untouched; event_fini() frees
  */
 MUST_CHECK enum err event_build(const struct event_facts *facts, struct event *ret_event);

@@ -27,6 +27,7 @@ enum step { STEP_NEXT, STEP_SKIP, STEP_FAULT };
 struct job_claim {
     bool held; /* a lease of ours is in force */
     int64_t fence;
+    int64_t since_ms; /* monotonic: when Redis gave it */
     int64_t generation, attempts, waits, first_ms;
     bool doubtful;
     bool others_finished;
@@ -71,8 +72,9 @@ struct job {
     struct line_outcome *lines; /* parallel to order->lines */
     struct line_run *runs;      /* parallel as well */
     size_t next_line, running_lines;
-    bool stopping; /* drain deadline: start no more lines */
-    bool decided;  /* retry and decision are made; kept over a held record */
+    bool stopping;    /* drain deadline: start no more lines */
+    bool decided;     /* retry and decision are made; kept over a held record */
+    int64_t sequence; /* of the outcome's event */
     struct retry_decision retry;
     struct decision decision; /* what RECORD stores and PUBLISH publishes */
 

@@ -193,6 +193,7 @@ static void pack_copy(struct ledger *ledger, const struct copy_facts *copy)
     ledger_pack_flag(ledger, copy->redelivered);
     ledger_pack_number(ledger, within(copy->deliveries, LEDGER_MAX_COUNT));
     ledger_pack_flag(ledger, copy->solo);
+    ledger_pack_text(ledger, copy->word_id ? copy->word_id : copy->message_id);
 }
 
 void ledger_claim(struct ledger *ledger, struct ledger_op *op, const struct order *order,
@@ -271,6 +272,7 @@ void ledger_record(struct ledger *ledger, struct ledger_op *op, const struct ord
     ledger_pack_bytes(ledger, facts->body, facts->body_length);
     ledger_pack_flag(ledger, facts->maybe);
     ledger_pack_number(ledger, ledger->options.keep_ms);
+    ledger_pack_number(ledger, facts->sequence);
     ledger_pack_number(ledger, (int64_t)order->line_count);
     for (size_t i = 0; i < order->line_count; i++) {
         const char *state = blob_state(facts->finished[i], refund);
@@ -293,9 +295,11 @@ void ledger_mark(struct ledger *ledger, struct ledger_op *op, const struct order
     send_script(ledger, op, "mark", 2, on_answered);
 }
 
-void ledger_kept(struct ledger *ledger, struct ledger_op *op, const char *order_number, ledger_kept_fn *kept)
+void ledger_kept(struct ledger *ledger, struct ledger_op *op, const char *order_number,
+                 const char *message_id, ledger_kept_fn *kept)
 {
     op->kept = kept;
     ledger_pack_start(ledger, order_number, "");
+    ledger_pack_text(ledger, message_id);
     send_script(ledger, op, "kept", 1, on_kept_answered);
 }

@@ -34,11 +34,13 @@ struct copy_facts {
     int64_t first_ms;       /* x-fulfillment-first; 0 = none */
     int64_t due_ms;         /* x-fulfillment-due; 0 = none */
     const char *finished;   /* x-fulfillment-lines as it came, or NULL */
-    bool dead_copy;     /* carries x-fulfillment-reason: came back from the dead queue by a person's word */
-    bool resubmit;      /* action resubmit without our headers: a person's word as well */
-    bool redelivered;   /* the broker's flag, or it came back from a wait (has x-death) */
-    int64_t deliveries; /* x-delivery-count; 0 = first */
-    bool solo;          /* arrived in the solo queue */
+    bool dead_copy;      /* carries x-fulfillment-reason: came back from the dead queue by a person's word */
+    bool resubmit;       /* action resubmit without our headers: a person's word as well */
+    const char *word_id; /* x-fulfillment-word: the message that was the word, where it is not this one; or
+                            NULL */
+    bool redelivered;    /* the broker's flag, or it came back from a wait (has x-death) */
+    int64_t deliveries;  /* x-delivery-count; 0 = first */
+    bool solo;           /* arrived in the solo queue */
 };
 
 enum claim_verdict {
@@ -55,8 +57,8 @@ enum claim_verdict {
 
 struct claim_result {
     enum claim_verdict verdict;
-    int64_t fence; /* of RUN and CRASHED; also the sequence number of this claim's `requeued` event;
-                      outcome events use fence + 1. Grows for one order, also over a flush. */
+    int64_t fence; /* of RUN and CRASHED; also the sequence number of this claim's `requeued` event; the
+                      outcome's is above it. Grows for one order, also over a flush. */
     int64_t generation;
     int64_t attempts; /* spent in this generation, the larger of Redis and copy */
     int64_t waits;    /* runs in this generation that cost no attempt */
@@ -118,7 +120,9 @@ enum record_state { RECORD_DONE, RECORD_WAIT, RECORD_DEAD };
 
 struct record_facts {
     enum record_state state;
-    int64_t fence, generation, attempts, waits, first_ms;
+    int64_t fence;
+    int64_t sequence; /* of its event: above the fence */
+    int64_t generation, attempts, waits, first_ms;
     int64_t due_ms;               /* WAIT: wall clock of the next try */
     const char *message_id;       /* the item's, for a record that has to be rebuilt */
     const char *start_message_id; /* what started this generation ("" = the order itself) */
@@ -154,8 +158,10 @@ struct kept_item {
 };
 /**
  * The dead items of an order with their kept messages, and waiting ones whose copy is 15 minutes overdue and
- * must have been lost. known false: Redis has nothing of the order.
+ * must have been lost. known false: Redis has nothing of the order. With none, `sequence` is that of the
+ * event that says so: the same when the same message asks again.
  */
-void ledger_kept(struct ledger *ledger, struct ledger_op *op, const char *order_number, ledger_kept_fn *kept);
+void ledger_kept(struct ledger *ledger, struct ledger_op *op, const char *order_number,
+                 const char *message_id, ledger_kept_fn *kept);
 
 #endif

@@ -136,6 +136,7 @@ static void take_claim(struct job *job, const struct claim_result *result)
     job->claim = (struct job_claim){
         .held = true,
         .fence = result->fence,
+        .since_ms = loop_now_ms(job->worker->loop),
         .generation = result->generation,
         .attempts = result->attempts,
         .waits = result->waits,
@@ -182,7 +183,7 @@ static bool all_finished(const struct job *job)
     return true;
 }
 
-/* Tells of the lines only where Redis did: not while the item runs, since the outcome's number is lower. */
+/* Tells of the lines only where Redis did: not while the item runs, which will tell itself. */
 static enum err add_ignored(struct job *job, const struct claim_result *result)
 {
     bool told = result->lines_blob || store_reply_count(result->finished_lines) > 0;
@@ -193,7 +194,6 @@ static enum err add_ignored(struct job *job, const struct claim_result *result)
         .action = job->order->action,
         .refund_number = job->order->refund_number,
         .item_id = job->order->item_id,
-        .distinguish = job->message_id,
         .sequence = result->sequence,
         .generation = result->generation,
         .attempt = result->attempts,
@@ -213,7 +213,7 @@ static enum err add_ignored(struct job *job, const struct claim_result *result)
     return publishing_add_event(job, &facts);
 }
 
-/* A person's word that started this generation is answered with `requeued`; the outcome follows it. */
+/* A person's word that started this generation is answered with `requeued`, before the run. */
 static enum err add_requeued(struct job *job, const struct claim_result *result)
 {
     struct event_facts facts = {
@@ -280,6 +280,8 @@ static void on_claimed(struct ledger_op *op, const struct claim_result *result, 
     err = answer(job, result);
     if (err != OK)
         fail(job, err);
+    else if (job->claim.held && job->publish_count > 0)
+        job_enter(job, STAGE_TELL);
     else
         job_advance(job, job->claim.held ? STEP_NEXT : STEP_SKIP, NULL);
 }

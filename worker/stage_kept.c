@@ -1,8 +1,8 @@
 /*
  * KEPT: a resubmit that names only the order. The kept message of each dead item goes back into the orders
  * queue as a person's requeue (as if its dead copy had been shovelled), under its own message id; CLAIM then
- * starts the new generation. Nothing dead: event `ignored`. Unknown to Redis: the dead queue, with what to
- * do.
+ * starts the new generation, and knows by the resubmit's message id which word it was. Nothing dead: event
+ * `ignored`. Unknown to Redis: the dead queue, with what to do.
  */
 #include "common/log.h"
 #include "worker/copy_headers.h"
@@ -11,10 +11,8 @@
 #include "worker/publishing.h"
 #include "worker/worker.h"
 
+#include <stdio.h>
 #include <string.h>
-
-#define UNKNOWN_DETAIL                                                                                       \
-    "Redis does not know this order: requeue its message from the dead queue, or publish the whole message"
 
 static struct headers *requeue_headers(const struct job *job, const struct kept_item *item)
 {
@@ -23,6 +21,7 @@ static struct headers *requeue_headers(const struct job *job, const struct kept_
     if (!headers)
         return NULL;
     if (headers_set_int(headers, HEADER_GENERATION, item->generation) != OK ||
+        headers_set_str(headers, HEADER_WORD, job->message_id) != OK ||
         (item->finished && headers_set_str(headers, HEADER_LINES, item->finished) != OK) ||
         (job->traceparent && headers_set_str(headers, "traceparent", job->traceparent) != OK)) {
         headers_free(headers);
@@ -59,7 +58,6 @@ static enum err add_ignored(struct job *job, int64_t sequence)
         .action = job->order->action,
         .refund_number = job->order->refund_number,
         .item_id = "",
-        .distinguish = job->message_id,
         .sequence = sequence,
         .no_status = true,
         .time_us = loop_wall_us(job->worker->loop),
@@ -67,6 +65,17 @@ static enum err add_ignored(struct job *job, int64_t sequence)
     };
 
     return publishing_add_event(job, &facts);
+}
+
+static enum err add_unknown(struct job *job)
+{
+    char queue[192], detail[300];
+
+    worker_name(job->worker, "dead", queue);
+    snprintf(detail, sizeof(detail),
+             "Redis does not know this order: requeue its message from %s, or publish the whole message",
+             queue);
+    return publishing_add_dead(job, "unknown_order", detail);
 }
 
 static void on_kept(struct ledger_op *op, const struct kept_item *dead_items, size_t count, bool known,
@@ -83,7 +92,7 @@ static void on_kept(struct ledger_op *op, const struct kept_item *dead_items, si
     }
     publishing_reset(job);
     if (!known)
-        err = publishing_add_dead(job, "unknown_order", UNKNOWN_DETAIL);
+        err = add_unknown(job);
     else if (count == 0)
         err = add_ignored(job, sequence);
     for (size_t i = 0; i < count && err == OK; i++)
@@ -99,5 +108,5 @@ static void on_kept(struct ledger_op *op, const struct kept_item *dead_items, si
 void stage_kept(struct job *job)
 {
     job->ledger_active = true;
-    ledger_kept(job->worker->ledger, &job->ledger_op, job->order->number, on_kept);
+    ledger_kept(job->worker->ledger, &job->ledger_op, job->order->number, job->message_id, on_kept);
 }

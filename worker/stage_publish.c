@@ -1,6 +1,8 @@
 /*
  * PUBLISH: sends what the earlier stages have added and waits until the broker has confirmed all of it.
  * What was not confirmed is sent again when the link is back; consumers tell repeats by their message id.
+ * TELL: the same for the `requeued` of a claim that will run, so that nobody waits for the run to hear of it;
+ * what it cannot get confirmed is left to PUBLISH.
  */
 #include "worker/metric_rows.h"
 #include "worker/pipeline.h"
@@ -18,7 +20,7 @@ static void finish(struct job *job)
         all = all && job->publishes[i].confirmed;
         copy = copy || job->publishes[i].is_copy;
     }
-    if (!all)
+    if (!all && job->stage != STAGE_TELL)
         job_advance(job, STEP_FAULT, &job->publish_fault);
     else
         job_advance(job, copy && job->decision.copy != COPY_NONE ? STEP_NEXT : STEP_SKIP, NULL);
@@ -56,8 +58,10 @@ static void publish_one(struct job *job, struct job_publish *publish)
         .body_length = publish->body ? publish->body_length : job->message.body_length,
     };
 
-    if (publish->is_copy)
+    if (publish->is_copy) {
         publication.content_type = job->message.content_type;
+        publication.carried = job->message.carried;
+    }
     job->publish_pending++;
     publish->sent_ms = loop_now_ms(job->worker->loop);
     broker_publish(job->worker->broker, &publish->op, &publication, CONFIRM_TIMEOUT_MS, on_published);
@@ -73,4 +77,14 @@ void stage_publish(struct job *job)
         if (!job->publishes[i].confirmed)
             publish_one(job, &job->publishes[i]);
     }
+}
+
+void stage_tell(struct job *job)
+{
+    const struct broker *broker = job->worker->broker;
+
+    if (broker_up(broker, BROKER_PUBLISHING) && !broker_blocked(broker))
+        stage_publish(job);
+    else
+        job_advance(job, STEP_NEXT, NULL);
 }

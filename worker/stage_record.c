@@ -33,6 +33,17 @@ static bool needs_chance(const struct job *job)
     return false;
 }
 
+/*
+ * The outcome's number among the order's events: above those that others were given while it ran, by Redis'
+ * clock, which the fence was taken from.
+ */
+static int64_t outcome_sequence(const struct job *job)
+{
+    int64_t ran_us = (loop_now_ms(job->worker->loop) - job->claim.since_ms) * 1000;
+
+    return job->claim.fence + (ran_us > 0 ? ran_us : 1);
+}
+
 static void decide(struct job *job)
 {
     const struct retry_limits *limits = &job->worker->retry;
@@ -45,6 +56,7 @@ static void decide(struct job *job)
         .interrupted = job->stopping,
     };
 
+    job->sequence = outcome_sequence(job);
     job->retry = retry_decide(limits, &input, job->lines, job->order->line_count);
     if (job->claim.first_ms == 0)
         job->claim.first_ms = now_ms;
@@ -81,14 +93,13 @@ static enum err describe_event(struct job *job)
     static const enum event_outcome outcomes[] = {
         [ITEM_COMPLETE] = EVENT_COMPLETE, [ITEM_RETRY] = EVENT_RETRYING, [ITEM_DEAD] = EVENT_DEAD};
     bool all = job->retry.verdict == ITEM_COMPLETE;
-    char waits[32];
     struct event_facts facts = {
         .outcome = outcomes[job->retry.verdict],
         .order_number = job->order->number,
         .action = job->order->action,
         .refund_number = job->order->refund_number,
         .item_id = job->order->item_id,
-        .sequence = job->claim.fence + 1,
+        .sequence = job->sequence,
         .generation = job->claim.generation,
         .attempt = job->retry.attempts + (all ? 1 : 0), /* the try that succeeded counts as one */
         .order_complete = all && (job->order->action == ORDER_REFUND || job->claim.others_finished),
@@ -101,11 +112,6 @@ static enum err describe_event(struct job *job)
     struct event event;
     enum err err;
 
-    /* Runs that cost no attempt leave the attempt as it was; their events must differ all the same. */
-    if (job->retry.verdict == ITEM_RETRY && job->retry.attempts == job->claim.attempts) {
-        snprintf(waits, sizeof(waits), "w%lld", (long long)job->claim.waits);
-        facts.distinguish = waits;
-    }
     err = event_build(&facts, &event);
     if (err != OK)
         return err;
@@ -225,13 +231,16 @@ static void send_record(struct job *job, char **finished_texts, const char *line
     struct record_facts facts = {
         .state = states[job->retry.verdict],
         .fence = job->claim.fence,
+        .sequence = job->sequence,
         .generation = job->claim.generation,
         .attempts = job->retry.attempts,
         .waits = job->claim.waits,
         .first_ms = job->claim.first_ms,
         .due_ms = job->decision.due_ms,
         .message_id = job->message_id,
-        .start_message_id = word ? job->message_id : "",
+        .start_message_id = !word               ? ""
+                            : job->copy.word_id ? job->copy.word_id
+                                                : job->message_id,
         .start_generation = word ? job->copy.generation : 0,
         .lines_blob = lines_blob,
         .finished = (const char *const *)finished_texts,

@@ -22,7 +22,7 @@ CONFIG = {"worker": {"lease": "1s"}, "retry": {"first_delay": "1s", "max_delay":
 STAGES_DEF = pathlib.Path(__file__).resolve().parents[2] / "worker" / "stages.def"
 STAGES = re.findall(r"^STAGE\((\w+),", STAGES_DEF.read_text(), re.MULTILINE) + ["DONE"]
 
-ASIDE = {"KEPT"}                     # not on the way of an order: a resubmit by number, tested below
+ASIDE = {"KEPT", "TELL"}             # not on the way of an order: a resubmit by number, tested below
 SKIPPED_BY = {"MARK": {"success"}}   # there is no copy to mark
 
 # An outcome: what the LMS answers, the events that follow, how often the LMS may have its effect.
@@ -217,7 +217,7 @@ def test_worker_dies_while_redis_is_frozen(trials, redis):
         trial.assert_harmless()
 
 
-@pytest.mark.parametrize("stage", ["KEPT", "PUBLISH", "SETTLE"])
+@pytest.mark.parametrize("stage", ["KEPT", "TELL", "FULFILL", "PUBLISH", "SETTLE"])
 def test_worker_dies_over_a_resubmit_by_number(lanes, stage):
     trial = Trial(lanes, "dead")
     trial.script({**REFUSES, "times": 1})

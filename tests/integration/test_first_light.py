@@ -371,8 +371,8 @@ INVALID = {
     "a user that is a text": (raw(user="honor"), "user", True),
     "a date that is none": (raw(date_placed="yesterday"), "date_placed", True),
     "a refund without its number": (raw(action="refund", total="1.00"), "refund_number", True),
-    "duplicate keys": (raw(lambda text: text.replace('"action"', '"action": "fulfill", "action"', 1)), "", None),
-    "too deep": (raw(extra=json.loads("[" * 500 + "]" * 500)), "", None),
+    "duplicate keys": (raw(lambda text: text.replace('"action"', '"action": "fulfill", "action"', 1)), "action: ", None),
+    "too deep": (raw(extra=json.loads("[" * 500 + "]" * 500)), "extra[0]", None),
     "over a MiB": (raw(extra="x" * (1024 * 1024)), "", None),
 }
 
@@ -380,9 +380,13 @@ INVALID = {
 @pytest.mark.parametrize("row", INVALID)
 def test_an_invalid_message_goes_to_dead_unchanged(stack, row):
     body, detail, has_event = INVALID[row]
-    message_id = stack.client.publish(body, headers={"custom": "kept"})
+    message_id = stack.client.publish(body, headers={"custom": "kept"}, correlation_id="c-1", type="order",
+                                      app_id="shop", timestamp=1767323045, expiration="600000")
     dead = stack.client.wait_dead_message(message_id)
     assert dead.body == body
+    kept = dead.properties
+    assert (kept.correlation_id, kept.type, kept.app_id, kept.timestamp, kept.expiration) == (
+        "c-1", "order", "shop", 1767323045, None)
     assert dead.properties.content_type == "application/json"
     assert dead.headers["custom"] == "kept"
     assert dead.own_headers["reason"] == "invalid_message"

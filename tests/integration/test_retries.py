@@ -90,7 +90,8 @@ def test_delays_double_with_jitter_and_none_is_early(stack):
 def test_the_last_attempt_makes_it_dead(stack):
     order = messages.order()
     fail_forever(stack.lms, order)
-    message_id = stack.client.publish(order, headers={"custom": "kept", "traceparent": "00-" + "1" * 32 + "-" + "2" * 16 + "-01"})
+    message_id = stack.client.publish(order, headers={"custom": "kept", "traceparent": "00-" + "1" * 32 + "-" + "2" * 16 + "-01"},
+                                      correlation_id="c-1", app_id="shop")
     stack.client.wait_event(order["order_number"], "dead")
     events = stack.client.events_of(order["order_number"])
     assert [(event.outcome, event.data["attempt"]) for event in events] == [("retrying", 1), ("retrying", 2), ("dead", 3)]
@@ -102,7 +103,7 @@ def test_the_last_attempt_makes_it_dead(stack):
     assert (dead.own_headers["attempts"], dead.own_headers["generation"]) == (3, 1)
     assert dead.own_headers["reason"] == "server_error" and "used up" in dead.own_headers["detail"]
     assert dead.headers["custom"] == "kept" and dead.headers["traceparent"].startswith("00-1")
-    assert dead.properties.expiration is None
+    assert (dead.properties.correlation_id, dead.properties.app_id, dead.properties.expiration) == ("c-1", "shop", None)
     assert not [name for name in dead.headers if name.startswith(("x-death", "x-first-death", "x-last-death"))]
 
 

@@ -242,11 +242,11 @@ enum err bench_mark(const struct item *item, int64_t generation, int64_t attempt
     return call.err;
 }
 
-struct seen_kept bench_kept(const char *number)
+struct seen_kept bench_kept(const char *number, const char *message_id)
 {
     struct call call = {0};
 
-    ledger_kept(bench.ledger, &call.op, number, on_kept);
+    ledger_kept(bench.ledger, &call.op, number, message_id, on_kept);
     wait_for(&call);
     return call.kept;
 }
@@ -258,6 +258,7 @@ enum err bench_record(const struct item *item, const struct seen *claim, struct 
     struct record_facts facts = {
         .state = outcome.state,
         .fence = claim->result.fence,
+        .sequence = outcome.sequence ? outcome.sequence : claim->result.fence + 1,
         .generation = claim->result.generation,
         .attempts = outcome.attempts,
         .waits = outcome.waits,

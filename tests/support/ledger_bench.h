@@ -57,7 +57,7 @@ const char *bench_verdict_name(enum claim_verdict verdict); /* "RUN" … */
 enum err bench_renew(const struct item *item, int64_t fence);
 enum err bench_release(const struct item *item, int64_t fence);
 enum err bench_mark(const struct item *item, int64_t generation, int64_t attempts, int64_t waits);
-struct seen_kept bench_kept(const char *number);
+struct seen_kept bench_kept(const char *number, const char *message_id);
 
 /* What a record says beyond what the claim said. */
 struct outcome {
@@ -71,6 +71,7 @@ struct outcome {
     const char *start_message_id; /* NULL = "" */
     int64_t start_generation;
     bool maybe;
+    int64_t sequence; /* 0 = fence + 1 */
 };
 enum err bench_record(const struct item *item, const struct seen *claim, struct outcome outcome);
 

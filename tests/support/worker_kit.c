@@ -26,15 +26,17 @@ static const char settings_text[] = "[lms]\nbase_url = https://lms.example.org\n
                                     "[worker]\nlease = 3s\ndrain_timeout = 5s\n"
                                     "[http]\nlisten =\n[log]\nlevel = error\n";
 
-struct store_reply *worker_kit_claim_reply(const char *verdict, int64_t fence, const char *decision)
+struct store_reply *worker_kit_claim_reply(const char *verdict, int64_t fence, bool started,
+                                           const char *decision)
 {
     const int64_t now_ms = FAKE_LOOP_START_WALL_US / 1000;
 
     return fake_reply_array(20, fake_reply_str(verdict), fake_reply_int(fence), fake_reply_int(1),
                             fake_reply_int(0), fake_reply_int(0), fake_reply_int(0), fake_reply_int(now_ms),
-                            fake_reply_int(0), fake_reply_int(0), fake_reply_int(0), fake_reply_int(1),
-                            fake_reply_int(0), fake_reply_int(0), fake_reply_int(1000), fake_reply_int(fence),
-                            fake_reply_array(0), fake_reply_array(0), fake_reply_array(0), fake_reply_nil(),
+                            fake_reply_int(0), fake_reply_int(started), fake_reply_int(started ? fence : 0),
+                            fake_reply_int(1), fake_reply_int(0), fake_reply_int(0), fake_reply_int(1000),
+                            fake_reply_int(fence), fake_reply_array(0), fake_reply_array(0),
+                            fake_reply_array(0), fake_reply_nil(),
                             decision ? fake_reply_str(decision) : fake_reply_nil());
 }
 
@@ -54,7 +56,7 @@ static struct store_reply *on_claim(void *context, const struct fake_store_call 
     if (is_away(kit, call, ret_fault))
         return NULL;
     kit->worker.draining = kit->worker.draining || kit->drains;
-    return worker_kit_claim_reply(kit->verdict, ++kit->fence, kit->decision);
+    return worker_kit_claim_reply(kit->verdict, ++kit->fence, kit->started, kit->decision);
 }
 
 static struct store_reply *on_ok(void *context, const struct fake_store_call *call, struct fault *ret_fault)

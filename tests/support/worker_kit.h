@@ -16,6 +16,7 @@ struct worker_kit {
     struct worker worker;
     struct settings *settings;
     const char *verdict;  /* of claims: "RUN" unless told otherwise */
+    bool started;         /* the claims are of a person's word */
     const char *decision; /* of DONE and REPEAT; NULL = none */
     const char *away;     /* the script that Redis cannot serve now; NULL = none */
     bool drains;          /* a drain begins while the next claim is under way */
@@ -36,7 +37,8 @@ void worker_kit_close(struct worker_kit *kit);
 #define WORKER_KIT_PATH "/api/enrollment/v1/enrollment"
 extern const char worker_kit_donation[], worker_kit_seat[], worker_kit_resubmit[], worker_kit_invalid[];
 
-/** The answer of claim.lua with a verdict. */
-struct store_reply *worker_kit_claim_reply(const char *verdict, int64_t fence, const char *decision);
+/** The answer of claim.lua with a verdict; `started`: it begins a generation. */
+struct store_reply *worker_kit_claim_reply(const char *verdict, int64_t fence, bool started,
+                                           const char *decision);
 
 #endif

@@ -4,7 +4,7 @@
 -- ARGV  1 item id, 2 "fulfill" or "refund", 3 refund number, 4 lease in ms, 5 owner,
 --       6 message id, 7 generation, 8 attempts, 9 first, 10 due (of the copy's headers; 0 = none),
 --       11 a person's word: "", "dead" or "resubmit", 12 "1" redelivered, 13 deliveries, 14 "1" in solo,
---       15 how many lines, then of each: id, and what the copy's header says of it: state ("" = unfinished), blob
+--       15 id of the message that was the word, 16 how many lines, then of each: id, and what the copy's header says of it: state ("" = unfinished), blob
 -- Reply: see ledger_reply.c.
 --
 -- The order of questions matters: a copy that is out of date must learn so even while the order is leased,
@@ -17,7 +17,7 @@ local message_id = ARGV[6]
 local copy = {generation = tonumber(ARGV[7]), attempts = tonumber(ARGV[8]), first = tonumber(ARGV[9]),
               due = tonumber(ARGV[10])}
 local word, redelivered, deliveries, solo = ARGV[11], ARGV[12] == '1', tonumber(ARGV[13]), ARGV[14] == '1'
-local line_count = tonumber(ARGV[15])
+local word_id, line_count = ARGV[15], tonumber(ARGV[16])
 
 local BUSY_MS = 1000
 local SAME_DUE_MS = 1000        -- waits last whole seconds: dues of two steps are further apart than this
@@ -136,7 +136,7 @@ end
 local has_past = not exists and (copy.generation > 0 or copy.attempts > 0 or copy.due > 0 or redelivered or word ~= '')
 
 for i = 1, line_count do
-    local at = 16 + (i - 1) * 3
+    local at = 17 + (i - 1) * 3
     local id, finished, blob = ARGV[at], ARGV[at + 1], ARGV[at + 2]
     local field = line_prefix .. id
     ids[i] = id
@@ -247,12 +247,12 @@ local function finish_stored(verdict)
 end
 
 -- A word that was not needed. Told again under the same number. While the item runs, nothing is said of its
--- lines: the outcome, whose number is lower, will say it.
+-- lines: the outcome will say it.
 local function finish_ignored()
     local sequence = count_of('ignored_seq')
-    if sequence == 0 or item.ignored_id ~= message_id or count_of('ignored_gen') ~= copy.generation then
+    if sequence == 0 or item.ignored_id ~= word_id or count_of('ignored_gen') ~= copy.generation then
         sequence = next_sequence()
-        set_item('ignored_id', message_id)
+        set_item('ignored_id', word_id)
         set_item('ignored_gen', text(copy.generation))
         set_item('ignored_seq', text(sequence))
     end
@@ -274,7 +274,7 @@ end
 local plain = word == ''        -- to be treated as any copy of the item
 local any_age = false           -- it may go on even if it is an old one
 if not plain and exists then
-    if item.start_id == message_id and count_of('start_gen') == copy.generation then
+    if item.start_id == word_id and count_of('start_gen') == copy.generation then
         -- The very message that started this generation.
         if word == 'resubmit' and state == 'dead' and marked and not redelivered then
             -- Typed again, word for word, after that generation had died. Forgotten, so that it is still
@@ -399,7 +399,7 @@ if not solo and (deliveries >= SUSPECT_DELIVERIES or (plain and crashes >= SUSPE
 end
 
 local fence = next_sequence()
-set_order('seq', text(fence + 1)) -- the outcome's
+set_order('seq', text(fence + 1)) -- the outcome's, at least
 
 if not plain then
     -- A new generation.
@@ -414,7 +414,7 @@ if not plain then
     end
     att, waits, due, first, crashes, marked = 0, 0, 0, 0, 0, false
     started = true
-    set_item('start_id', message_id)
+    set_item('start_id', word_id)
     set_item('start_gen', text(copy.generation))
     set_item('start_seq', text(fence))
     set_item('mid', message_id)

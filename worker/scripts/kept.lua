@@ -2,7 +2,8 @@
 -- waiting copy must have been lost.
 --
 -- KEYS  1 the order
--- Reply: {known, sequence, {message, message id, generation, finished lines, and so on}}
+-- ARGV  1 message id of the resubmit
+-- Reply: {known, sequence of the event that there is nothing to do (0 otherwise), {message, message id, generation, finished lines, and so on}}
 
 local order_key = KEYS[1]
 local LOST_AFTER_MS = 900000    -- as in claim.lua
@@ -49,6 +50,12 @@ for field, action in pairs(order) do
         end
     end
 end
-local sequence = math.max((tonumber(order.seq or '') or 0) + 1, now_us)
-redis.call('HSET', order_key, 'seq', string.format('%.0f', sequence))
-return {1, sequence, kept}
+if #kept > 0 then
+    return {1, 0, kept}
+end
+-- The event is told again under the same number when the same message comes again.
+if order.kept_id ~= ARGV[1] then
+    order.kept_seq = string.format('%.0f', math.max((tonumber(order.seq or '') or 0) + 1, now_us))
+    redis.call('HSET', order_key, 'seq', order.kept_seq, 'kept_id', ARGV[1], 'kept_seq', order.kept_seq)
+end
+return {1, tonumber(order.kept_seq), kept}

@@ -5,14 +5,14 @@
 --       6 generation, 7 attempts, 8 waits, 9 first, 10 due, 11 message id,
 --       12 id and 13 generation of the message that started the generation ("" = the order itself),
 --       14 lines, 15 decision, 16 message, 17 "1" = an unfinished line's effect may be there,
---       18 how long a finished order is kept, in ms, 19 how many lines, then of each: id, state ("" =
---       unfinished), blob
+--       18 how long a finished order is kept, in ms, 19 its event's sequence, 20 how many lines, then of
+--       each: id, state ("" = unfinished), blob
 -- Reply: "OK" or "FENCED"
 
 local order_key, item_key = KEYS[1], KEYS[2]
 local item_id, refund, refund_number, fence, state = ARGV[1], ARGV[2] == 'refund', ARGV[3], ARGV[4], ARGV[5]
 local gen, att = tonumber(ARGV[6]), tonumber(ARGV[7])
-local maybe, keep_ms, line_count = ARGV[17] == '1', ARGV[18], tonumber(ARGV[19])
+local maybe, keep_ms, line_count = ARGV[17] == '1', ARGV[18], tonumber(ARGV[20])
 
 local order = {}
 local stored = redis.pcall('HGETALL', order_key)
@@ -53,7 +53,7 @@ end
 
 local line_prefix = refund and ('rline:' .. refund_number .. ':') or 'line:'
 for i = 1, line_count do
-    local at = 20 + (i - 1) * 3
+    local at = 21 + (i - 1) * 3
     local id, finished, blob = ARGV[at], ARGV[at + 1], ARGV[at + 2]
     local field, doubt = line_prefix .. id, 'maybe:' .. id
     if (order[field] or '') == '' then
@@ -75,7 +75,7 @@ end
 
 set_order('item:' .. item_id, refund and ('refund ' .. refund_number) or 'fulfill')
 set_order('fence', fence)
-set_order('seq', string.format('%.0f', math.max(tonumber(order.seq or '') or 0, tonumber(fence) + 1)))
+set_order('seq', string.format('%.0f', math.max(tonumber(order.seq or '') or 0, tonumber(ARGV[19]))))
 set_order('lease_until', '0')
 
 -- ---- the item ----
