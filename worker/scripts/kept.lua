@@ -49,6 +49,7 @@ for field, action in pairs(order) do
         end
     end
 end
-local sequence = math.max((tonumber(order.seq or '') or 0) + 1, now_us)
+local last = math.max(tonumber(order.seq or '') or 0, (tonumber(order.fence or '') or 0) + 1) -- as in claim.lua
+local sequence = math.max(last + 1, now_us)
 redis.call('HSET', order_key, 'seq', string.format('%.0f', sequence))
 return {1, sequence, kept}
