@@ -62,6 +62,53 @@ static void test_the_first_copy_runs_at_generation_one(void **state)
     assert_string_equal(run.decision, "");
 }
 
+/* All fields of a key in order, numbers of five digits and more (times) as N. */
+static const char *dump(const char *key)
+{
+    return REDIS("EVAL",
+                 "local all, rows = redis.call('HGETALL', KEYS[1]), {} "
+                 "for i = 1, #all, 2 do rows[#rows + 1] = all[i] .. '=' .. string.gsub(all[i + 1], "
+                 "'%d%d%d%d%d+', 'N') end "
+                 "table.sort(rows) return table.concat(rows, ' ')",
+                 "1", key);
+}
+
+static void test_a_new_order_is_claimed_alike_by_a_first_copy_and_by_any_other(void **state)
+{
+    struct copy_facts long_way = {.message_id = "m1", .deliveries = 1}; /* which changes nothing */
+    struct seen first = bench_expect(&seat, original, CLAIM_RUN), other;
+    char order[512], item[512];
+
+    (void)state;
+    snprintf(order, sizeof(order), "%s", dump(bench_order_key(&seat)));
+    snprintf(item, sizeof(item), "%s", dump(bench_item_key(&seat)));
+    REDIS("FLUSHALL");
+    other = bench_expect(&seat, long_way, CLAIM_RUN);
+    assert_string_equal(dump(bench_order_key(&seat)), order);
+    assert_string_equal(dump(bench_item_key(&seat)), item);
+    assert_non_null(strstr(order, "line:11= "));
+    assert_string_equal(item, "gen=1 marked=1 mid=m1 state=run");
+    assert_int_equal(other.result.generation, first.result.generation);
+    assert_int_equal(other.result.attempts, first.result.attempts);
+    assert_int_equal(other.result.others_finished, first.result.others_finished);
+    assert_int_equal(other.result.doubtful, first.result.doubtful);
+}
+
+static void test_the_longest_order_is_claimed_in_one_step(void **state)
+{
+    static struct order_line lines[ORDER_MAX_LINES];
+    struct item item;
+
+    (void)state;
+    bench_item(&item, "EDX-3", ORDER_FULFILL, NULL, 1, 1);
+    for (size_t i = 0; i < ARRAY_LEN(lines); i++)
+        lines[i].id = INT64_MAX - (int64_t)i;
+    item.order.lines = lines;
+    item.order.line_count = ARRAY_LEN(lines);
+    bench_expect(&item, original, CLAIM_RUN);
+    assert_string_equal(REDIS("HLEN", bench_order_key(&item)), "2005"); /* two of each line, and five */
+}
+
 static void test_a_second_copy_is_busy_while_the_first_runs(void **state)
 {
     struct seen busy;
@@ -313,6 +360,21 @@ static void test_a_dead_lease_is_taken_over_in_doubt(void **state)
     assert_false(second.result.doubtful); /* the record says what there is to know */
 }
 
+static void test_of_a_done_item_no_crash_and_no_doubt_is_left(void **state)
+{
+    struct seen run;
+
+    (void)state;
+    bench_expect(&seat, original, CLAIM_RUN);
+    bench_end_lease(&seat);
+    run = bench_expect(&seat, again, CLAIM_RUN);
+    assert_string_equal(REDIS("HGET", bench_item_key(&seat), "crashes"), "1");
+    assert_int_equal(
+        bench_record(&seat, &run, (struct outcome){RECORD_DONE, .attempts = 1, .finished = "cc"}), OK);
+    assert_string_equal(REDIS("HEXISTS", bench_item_key(&seat), "crashes"), "0");
+    assert_string_equal(REDIS("HEXISTS", bench_item_key(&seat), "doubtful"), "0");
+}
+
 static void test_an_older_copy_takes_over_at_the_stored_attempt(void **state)
 {
     struct seen run;
@@ -430,6 +492,8 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup(name, set_up)
     const struct CMUnitTest tests[] = {
         TEST(test_the_first_copy_runs_at_generation_one),
+        TEST(test_a_new_order_is_claimed_alike_by_a_first_copy_and_by_any_other),
+        TEST(test_the_longest_order_is_claimed_in_one_step),
         TEST(test_a_second_copy_is_busy_while_the_first_runs),
         TEST(test_other_items_of_the_order_are_busy_and_other_orders_are_not),
         TEST(test_others_finished_is_over_every_line_of_the_order),
@@ -447,6 +511,7 @@ int main(void)
         TEST(test_finished_lines_are_finished_for_every_item_of_the_order),
         TEST(test_an_order_is_kept_for_a_while_when_all_of_it_is_finished),
         TEST(test_a_dead_lease_is_taken_over_in_doubt),
+        TEST(test_of_a_done_item_no_crash_and_no_doubt_is_left),
         TEST(test_an_older_copy_takes_over_at_the_stored_attempt),
         TEST(test_a_renewed_lease_lives_on),
         TEST(test_a_late_renewal_does_not_bring_a_recorded_lease_back),

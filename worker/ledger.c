@@ -138,19 +138,18 @@ static const json_t *find_row(const json_t *array, size_t line_count, int64_t id
 }
 
 /* What the copy's header says of each line. A header that is no JSON says nothing. */
-static bool pack_claim_lines(struct ledger *ledger, const struct order *order, const char *header,
-                             char **blobs)
+static bool pack_said_lines(struct ledger *ledger, const struct order *order, const char *header,
+                            char **blobs)
 {
-    json_t *array = header ? json_loads(header, JSON_REJECT_DUPLICATES, NULL) : NULL;
+    json_t *array = json_loads(header, JSON_REJECT_DUPLICATES, NULL);
     bool refund = order->action == ORDER_REFUND;
     bool packed = true;
     size_t next = 0;
 
-    for (size_t i = 0; i < order->line_count && packed; i++) {
+    for (size_t i = 0; array && i < order->line_count && packed; i++) {
         const json_t *row = find_row(array, order->line_count, order->lines[i].id, &next);
         const char *state = row ? finished_state(row, refund) : "";
 
-        ledger_pack_number(ledger, order->lines[i].id);
         ledger_pack_text(ledger, state);
         if (state[0]) {
             json_t *single = json_pack("[O]", (json_t *)(uintptr_t)row);
@@ -180,11 +179,18 @@ static void pack_item(struct ledger *ledger, const struct order *order)
     ledger_pack_text(ledger, order->refund_number);
 }
 
+/* A first copy: there is nothing to say of it. */
+static bool is_fresh(const struct copy_facts *copy)
+{
+    return copy->generation <= 0 && copy->attempts <= 0 && copy->first_ms <= 0 && copy->due_ms <= 0 &&
+           copy->deliveries <= 0 && !copy->finished && !copy->dead_copy && !copy->resubmit &&
+           !copy->redelivered && !copy->solo;
+}
+
 static void pack_copy(struct ledger *ledger, const struct copy_facts *copy)
 {
     const int64_t far_ms = INT64_C(4102444800000); /* the year 2100: Lua's numbers are exact far beyond */
 
-    ledger_pack_text(ledger, copy->message_id);
     ledger_pack_number(ledger, within(copy->generation, LEDGER_MAX_COUNT));
     ledger_pack_number(ledger, within(copy->attempts, LEDGER_MAX_COUNT));
     ledger_pack_number(ledger, within(copy->first_ms, far_ms));
@@ -199,15 +205,22 @@ static void pack_copy(struct ledger *ledger, const struct copy_facts *copy)
 void ledger_claim(struct ledger *ledger, struct ledger_op *op, const struct order *order,
                   const struct copy_facts *copy, ledger_claim_fn *claimed)
 {
-    char **blobs = calloc(order->line_count, sizeof(*blobs));
+    char **blobs = copy->finished ? calloc(order->line_count, sizeof(*blobs)) : NULL;
+    bool packed = blobs || !copy->finished;
 
     op->claimed = claimed;
     pack_item(ledger, order);
     ledger_pack_number(ledger, ledger->options.lease_ms);
     ledger_pack_text(ledger, ledger->owner);
-    pack_copy(ledger, copy);
+    ledger_pack_text(ledger, copy->message_id);
     ledger_pack_number(ledger, (int64_t)order->line_count);
-    if (blobs && pack_claim_lines(ledger, order, copy->finished, blobs))
+    for (size_t i = 0; i < order->line_count; i++)
+        ledger_pack_number(ledger, order->lines[i].id);
+    if (!is_fresh(copy))
+        pack_copy(ledger, copy);
+    if (blobs)
+        packed = pack_said_lines(ledger, order, copy->finished, blobs);
+    if (packed)
         send_script(ledger, op, "claim", 2, on_claim_answered);
     else
         fail_later(ledger, op, on_claim_answered);
@@ -269,11 +282,10 @@ void ledger_record(struct ledger *ledger, struct ledger_op *op, const struct ord
     ledger_pack_number(ledger, facts->start_generation);
     ledger_pack_text(ledger, facts->lines_blob);
     ledger_pack_text(ledger, facts->decision);
-    ledger_pack_bytes(ledger, facts->body, facts->body_length);
+    ledger_pack_bytes(ledger, facts->body, facts->state == RECORD_DONE ? 0 : facts->body_length);
     ledger_pack_flag(ledger, facts->maybe);
     ledger_pack_number(ledger, ledger->options.keep_ms);
     ledger_pack_number(ledger, facts->sequence);
-    ledger_pack_number(ledger, (int64_t)order->line_count);
     for (size_t i = 0; i < order->line_count; i++) {
         const char *state = blob_state(facts->finished[i], refund);
 

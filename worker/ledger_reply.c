@@ -6,19 +6,19 @@
 
 #include <string.h>
 
-/* The places of claim.lua's reply. */
+/* The places of claim.lua's reply. What is left out at its end is 0, none or empty. */
 enum claim_place {
     PLACE_VERDICT,
-    PLACE_FENCE,
+    PLACE_NOW,
     PLACE_GENERATION,
     PLACE_ATTEMPTS,
+    PLACE_FENCE,
+    PLACE_OTHERS_FINISHED,
     PLACE_WAITS,
     PLACE_FIRST,
-    PLACE_NOW,
     PLACE_DOUBTFUL,
     PLACE_STARTED,
     PLACE_STARTED_SEQUENCE,
-    PLACE_OTHERS_FINISHED,
     PLACE_ORDER_UNKNOWN,
     PLACE_LINES_CURRENT,
     PLACE_WAIT,
@@ -29,7 +29,7 @@ enum claim_place {
     PLACE_LINES,
     PLACE_DECISION
 };
-enum { PLACE_COUNT = PLACE_DECISION + 1 };
+enum { PLACE_COUNT_LEAST = PLACE_OTHERS_FINISHED + 1, PLACE_COUNT_MOST = PLACE_DECISION + 1 };
 
 static const struct {
     const char *word;
@@ -81,7 +81,7 @@ void ledger_reply_claim(struct ledger_op *op, const struct store_reply *reply,
     struct claim_result result = {0};
 
     if (fault.code == OK &&
-        (store_reply_count(reply) != PLACE_COUNT ||
+        (store_reply_count(reply) < PLACE_COUNT_LEAST || store_reply_count(reply) > PLACE_COUNT_MOST ||
          !find_verdict(store_reply_str(store_reply_at(reply, PLACE_VERDICT), NULL), &result.verdict)))
         fault = unexpected("claim");
     if (fault.code != OK) {

@@ -1,23 +1,24 @@
 -- Claims an order for one copy of one of its work items, or says why the copy is not to be run.
 --
 -- KEYS  1 the order, 2 the item (both of one hash tag)
--- ARGV  1 item id, 2 "fulfill" or "refund", 3 refund number, 4 lease in ms, 5 owner,
---       6 message id, 7 generation, 8 attempts, 9 first, 10 due (of the copy's headers; 0 = none),
---       11 a person's word: "", "dead" or "resubmit", 12 "1" redelivered, 13 deliveries, 14 "1" in solo,
---       15 id of the message that was the word, 16 how many lines, then of each: id, and what the copy's header says of it: state ("" = unfinished), blob
+-- ARGV  1 item id, 2 "fulfill" or "refund", 3 refund number, 4 lease in ms, 5 owner, 6 message id,
+--       7 how many lines, then the id of each.
+--       A copy that has been nowhere ends here. Else, behind the ids: generation, attempts, first, due (of the
+--       copy's headers; 0 = none), a person's word ("", "dead" or "resubmit"), "1" redelivered, deliveries,
+--       "1" in solo, id of the message that was the word; then of each line what the copy's header says: state
+--       ("" = unfinished), blob
 -- Reply: see ledger_reply.c.
 --
 -- The order of questions matters: a copy that is out of date must learn so even while the order is leased,
 -- and a copy that may be the only carrier of its item must never be told that it is out of date.
 
+local call, try = redis.call, redis.pcall
 local order_key, item_key = KEYS[1], KEYS[2]
 local item_id, refund, refund_number = ARGV[1], ARGV[2] == 'refund', ARGV[3]
-local lease_ms, owner = tonumber(ARGV[4]), ARGV[5]
-local message_id = ARGV[6]
-local copy = {generation = tonumber(ARGV[7]), attempts = tonumber(ARGV[8]), first = tonumber(ARGV[9]),
-              due = tonumber(ARGV[10])}
-local word, redelivered, deliveries, solo = ARGV[11], ARGV[12] == '1', tonumber(ARGV[13]), ARGV[14] == '1'
-local word_id, line_count = ARGV[15], tonumber(ARGV[16])
+local lease_ms, owner, message_id = tonumber(ARGV[4]), ARGV[5], ARGV[6]
+local FIRST_LINE = 8
+local last_line = FIRST_LINE - 1 + tonumber(ARGV[7])
+local fresh = #ARGV == last_line
 
 local BUSY_MS = 1000
 local SAME_DUE_MS = 1000        -- waits last whole seconds: dues of two steps are further apart than this
@@ -27,12 +28,42 @@ local SUSPECT_CRASHES, FATAL_CRASHES, SUSPECT_DELIVERIES = 3, 6, 10
 
 -- Numbers beyond 10^14 must not become 1e+14.
 local function text(number)
-    return number == 0 and '0' or string.format('%.0f', number)
+    return string.format('%d', number)
 end
 
-local time = redis.call('TIME')
+local time = call('TIME')
 local now_us = tonumber(time[1]) * 1000000 + tonumber(time[2])
 local now = math.floor(now_us / 1000)
+
+-- ---- a new order ----
+
+-- Nothing is known of it, and its copy has been nowhere: what all of the below comes to, for the many. (The
+-- longest order has 4,010 words here; unpack() bears 7,999.)
+if fresh and not refund and call('EXISTS', order_key, item_key) == 0 then
+    local fence = text(now_us)
+    local order = {'fence', fence, 'lease_until', text(now + lease_ms), 'lease_item', item_id, 'lease_owner', owner,
+                   'item:' .. item_id, 'fulfill'}
+    local count = #order
+    for i = FIRST_LINE, last_line do
+        order[count + 1], order[count + 2] = 'line:' .. ARGV[i], ''
+        order[count + 3], order[count + 4] = 'maybe:' .. ARGV[i], 'f' .. fence
+        count = count + 4
+    end
+    call('HSET', order_key, unpack(order))
+    call('HSET', item_key, 'state', 'run', 'gen', '1', 'marked', '1', 'mid', message_id)
+    return {'RUN', now, 1, 0, now_us, 1}
+end
+
+-- ---- what the copy says of itself ----
+
+local function said(place)
+    return ARGV[last_line + place] or ''
+end
+local copy = {generation = tonumber(said(1)) or 0, attempts = tonumber(said(2)) or 0, first = tonumber(said(3)) or 0,
+              due = tonumber(said(4)) or 0}
+local word, redelivered, deliveries, solo = said(5), said(6) == '1', tonumber(said(7)) or 0, said(8) == '1'
+local word_id = said(9)
+local FIRST_SAID_LINE = 10
 
 -- Headers are anybody's: none of them puts an order off for years, nor the end of its window.
 if copy.due > now + FARTHEST_MS then
@@ -43,7 +74,7 @@ copy.first = math.min(copy.first, now)
 -- ---- what is stored ----
 
 local order = {}
-local stored = redis.pcall('HGETALL', order_key)
+local stored = try('HGETALL', order_key)
 if stored.err then
     return redis.error_reply('WRONGTYPE ' .. order_key .. ' is not ours: ' .. stored.err)
 end
@@ -51,16 +82,21 @@ for i = 1, #stored, 2 do
     order[stored[i]] = stored[i + 1]
 end
 
-local ITEM_FIELDS = {'state', 'gen', 'att', 'waits', 'due', 'first', 'crashes', 'doubtful', 'marked', 'maybe',
-                     'start_id', 'start_gen', 'start_seq', 'mid', 'lines_gen', 'ignored_id', 'ignored_gen',
-                     'ignored_seq'}
 local item = {}
-stored = redis.pcall('HMGET', item_key, unpack(ITEM_FIELDS))
-if stored.err then
-    return redis.error_reply('WRONGTYPE ' .. item_key .. ' is not ours: ' .. stored.err)
+local function read_item(fields)
+    local values = try('HMGET', item_key, unpack(fields))
+    for i, field in ipairs(fields) do
+        item[field] = values[i] or nil
+    end
+    return values.err
 end
-for i, field in ipairs(ITEM_FIELDS) do
-    item[field] = stored[i] or nil
+local wrong = read_item({'state', 'gen', 'att', 'waits', 'due', 'first', 'crashes', 'doubtful', 'marked', 'maybe', 'mid',
+                         'lines_gen'})
+if wrong then
+    return redis.error_reply('WRONGTYPE ' .. item_key .. ' is not ours: ' .. wrong)
+end
+if word ~= '' then
+    read_item({'start_id', 'start_gen', 'start_seq', 'ignored_id', 'ignored_gen', 'ignored_seq'})
 end
 local STATES = {run = true, wait = true, done = true, dead = true}
 local exists = STATES[item.state or ''] == true
@@ -90,10 +126,9 @@ local function set_item(field, value)
     item_changes[field] = value
 end
 
--- What is not stored is 0.
-local function keep(field, value)
-    if (item[field] or '0') ~= value then
-        set_item(field, value)
+local function keep(field, number)
+    if count_of(field) ~= number then
+        set_item(field, text(number))
     end
 end
 
@@ -103,20 +138,20 @@ local function write(key, changes)
         batch[#batch + 1] = field
         batch[#batch + 1] = value
         if #batch >= 1000 then
-            redis.call('HSET', key, unpack(batch))
+            call('HSET', key, unpack(batch))
             batch = {}
         end
     end
     if #batch > 0 then
-        redis.call('HSET', key, unpack(batch))
+        call('HSET', key, unpack(batch))
     end
 end
 
--- An event's sequence number: grows for one order, also over a flush, because it follows the clock.
+-- An event's sequence number: grows for one order, also over a flush, because it follows the clock. The last
+-- claim's was its fence, and that of its outcome is one more at least.
 local function next_sequence()
-    local sequence = math.max((tonumber(order.seq or '') or 0) + 1, now_us)
-    set_order('seq', text(sequence))
-    return sequence
+    local last = math.max(tonumber(order.seq or '') or 0, (tonumber(order.fence or '') or 0) + 1)
+    return math.max(last + 1, now_us)
 end
 
 -- ---- the lines ----
@@ -135,11 +170,11 @@ end
 -- Redis has nothing of the item, and yet it has been somewhere: an effect may be there.
 local has_past = not exists and (copy.generation > 0 or copy.attempts > 0 or copy.due > 0 or redelivered or word ~= '')
 
-for i = 1, line_count do
-    local at = 17 + (i - 1) * 3
-    local id, finished, blob = ARGV[at], ARGV[at + 1], ARGV[at + 2]
-    local field = line_prefix .. id
-    ids[i] = id
+for i = FIRST_LINE, last_line do
+    local id, field = ARGV[i], line_prefix .. ARGV[i]
+    local at = FIRST_SAID_LINE + 2 * (i - FIRST_LINE)
+    local finished, blob = said(at), said(at + 1)
+    ids[#ids + 1] = id
     mine[id] = true
     if finished ~= '' and (order[field] or '') == '' then
         set_order(field, finished .. blob)
@@ -205,22 +240,24 @@ local started = false
 local function finish(verdict, facts, lists)
     -- Of an item that is unknown only a plain copy leaves something behind: itself, waiting.
     if state ~= 'none' then
-        keep('state', state)
-        keep('gen', text(gen))
-        keep('att', text(att))
-        keep('waits', text(waits))
-        keep('due', text(due))
-        keep('first', text(first))
-        keep('crashes', text(crashes))
-        keep('doubtful', doubtful and '1' or '0')
-        keep('marked', marked and '1' or '0')
+        if item.state ~= state then
+            set_item('state', state)
+        end
+        keep('gen', gen)
+        keep('att', att)
+        keep('waits', waits)
+        keep('due', due)
+        keep('first', first)
+        keep('crashes', crashes)
+        keep('doubtful', doubtful and 1 or 0)
+        keep('marked', marked and 1 or 0)
     end
     write(order_key, order_changes)
     write(item_key, item_changes)
     facts = facts or {}
     lists = lists or {}
-    return {verdict, facts.fence or 0, gen, att, waits, first, now, doubtful and 1 or 0, started and 1 or 0,
-            started and count_of('start_seq') or 0, facts.others_finished and 1 or 0,
+    return {verdict, now, gen, att, facts.fence or 0, facts.others_finished and 1 or 0, waits, first,
+            doubtful and 1 or 0, started and 1 or 0, started and count_of('start_seq') or 0,
             facts.order_unknown and 1 or 0, facts.lines_current and 1 or 0, facts.wait_ms or 0,
             facts.sequence or 0, lists.finished or {}, lists.refunded or {}, lists.known or {},
             facts.lines or false, facts.decision or false}
@@ -236,13 +273,13 @@ local function finish_told(verdict, facts)
         end
     end
     facts.others_finished = others_finished()
-    facts.lines = redis.call('HGET', item_key, 'lines')
+    facts.lines = call('HGET', item_key, 'lines')
     facts.lines_current = count_of('lines_gen') == gen
     return finish(verdict, facts, {finished = finished})
 end
 
 local function finish_stored(verdict)
-    local facts = {decision = redis.call('HGET', item_key, 'decision')}
+    local facts = {decision = call('HGET', item_key, 'decision')}
     return started and finish_told(verdict, facts) or finish(verdict, facts)
 end
 
@@ -252,6 +289,7 @@ local function finish_ignored()
     local sequence = count_of('ignored_seq')
     if sequence == 0 or item.ignored_id ~= word_id or count_of('ignored_gen') ~= copy.generation then
         sequence = next_sequence()
+        set_order('seq', text(sequence))
         set_item('ignored_id', word_id)
         set_item('ignored_gen', text(copy.generation))
         set_item('ignored_seq', text(sequence))
@@ -399,7 +437,6 @@ if not solo and (deliveries >= SUSPECT_DELIVERIES or (plain and crashes >= SUSPE
 end
 
 local fence = next_sequence()
-set_order('seq', text(fence + 1)) -- the outcome's, at least
 
 if not plain then
     -- A new generation.
@@ -465,10 +502,10 @@ end
 
 if order.ending == '1' then
     set_order('ending', '0')
-    redis.call('PERSIST', order_key)
+    call('PERSIST', order_key)
     for field in pairs(order) do
         if string.sub(field, 1, 5) == 'item:' then
-            redis.call('PERSIST', order_key .. ':' .. field)
+            call('PERSIST', order_key .. ':' .. field)
         end
     end
 end
@@ -477,8 +514,8 @@ local reply = finish((solo and crashes >= FATAL_CRASHES) and 'CRASHED' or 'RUN',
     fence = fence,
     others_finished = others_finished(),
     order_unknown = refund and nothing_known,
-    lines = exists and redis.call('HGET', item_key, 'lines'),
+    lines = exists and call('HGET', item_key, 'lines'),
     lines_current = count_of('lines_gen') == gen,
 }, lists)
-reply[8] = run_doubtful and 1 or 0
+reply[9] = run_doubtful and 1 or 0
 return reply

@@ -55,7 +55,8 @@ if #kept > 0 then
 end
 -- The event is told again under the same number when the same message comes again.
 if order.kept_id ~= ARGV[1] then
-    order.kept_seq = string.format('%.0f', math.max((tonumber(order.seq or '') or 0) + 1, now_us))
+    local last = math.max(tonumber(order.seq or '') or 0, (tonumber(order.fence or '') or 0) + 1) -- as in claim.lua
+    order.kept_seq = string.format('%.0f', math.max(last + 1, now_us))
     redis.call('HSET', order_key, 'seq', order.kept_seq, 'kept_id', ARGV[1], 'kept_seq', order.kept_seq)
 end
 return {1, tonumber(order.kept_seq), kept}

@@ -10,7 +10,8 @@ local stored = redis.pcall('HMGET', item_key, 'gen', 'att', 'waits', 'state')
 if stored.err then
     return redis.error_reply('WRONGTYPE ' .. item_key .. ' is not ours: ' .. stored.err)
 end
-if stored[1] == ARGV[1] and stored[2] == ARGV[2] and stored[3] == ARGV[3] and stored[4] ~= 'done' then
+local gen, att, waits = stored[1] or '0', stored[2] or '0', stored[3] or '0'
+if gen == ARGV[1] and att == ARGV[2] and waits == ARGV[3] and stored[4] ~= 'done' then
     redis.call('HSET', item_key, 'marked', '1')
 end
 return 'OK'

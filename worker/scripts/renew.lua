@@ -6,7 +6,7 @@
 
 local order_key = KEYS[1]
 local item_id, fence, lease_ms, owner = ARGV[1], ARGV[2], tonumber(ARGV[3]), ARGV[4]
-local stored = redis.pcall('HMGET', order_key, 'fence', 'lease_until', 'seq')
+local stored = redis.pcall('HMGET', order_key, 'fence', 'lease_until')
 if stored.err then
     return redis.error_reply('WRONGTYPE ' .. order_key .. ' is not ours: ' .. stored.err)
 end
@@ -22,8 +22,7 @@ local lease_until = string.format('%.0f', now + lease_ms)
 if stored[1] then
     redis.call('HSET', order_key, 'lease_until', lease_until)
 else
-    local sequence = math.max(tonumber(stored[3] or '') or 0, tonumber(fence) + 1)
     redis.call('HSET', order_key, 'fence', fence, 'lease_until', lease_until, 'lease_item', item_id,
-               'lease_owner', owner, 'seq', string.format('%.0f', sequence))
+               'lease_owner', owner)
 end
 return 'OK'
