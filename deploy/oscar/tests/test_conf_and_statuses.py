@@ -1,5 +1,6 @@
 import pytest
 from django.core.checks import run_checks
+from django.db import connection
 
 from oscar_fulfillment import conf, statuses
 
@@ -35,6 +36,13 @@ def test_a_wrong_setting_is_reported(settings, given, words):
 def test_a_status_that_would_stand_in_the_way_is_reported(settings, name, value, check_id):
     setattr(settings, name, value)
     assert check_id in [problem.id for problem in run_checks()]
+
+
+@pytest.mark.skipif(connection.vendor != "sqlite", reason="a matter of SQLite")
+@pytest.mark.parametrize("mode", [None, "DEFERRED"])
+def test_a_sqlite_that_fails_when_two_write_is_reported(monkeypatch, mode):
+    monkeypatch.setitem(connection.settings_dict, "OPTIONS", {"transaction_mode": mode})
+    assert "oscar_fulfillment.W001" in [problem.id for problem in run_checks()]
 
 
 def test_addresses_may_be_a_list_or_a_text(settings):

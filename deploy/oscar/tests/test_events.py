@@ -154,6 +154,17 @@ def test_stock_is_consumed_on_completion(shop):
     assert (record.num_in_stock, record.num_allocated) == (4, 0)
 
 
+def test_stock_that_was_set_anew_meanwhile_costs_no_order_its_completion(shop):
+    product = shop.product("LIMITED", "Donation", price="10.00", stock=5)
+    order = shop.order(product)
+    product.stockrecords.update(num_in_stock=8, num_allocated=0)
+    assert shop.tell(order, "complete") == "applied"
+    assert statuses_of(order) == ("Complete", ["Complete"])
+    record = product.stockrecords.get()
+    assert (record.num_in_stock, record.num_allocated) == (8, 0)
+    assert order.notes.filter(message__contains="stock record does not hold").exists()
+
+
 def test_stock_goes_back_when_a_refund_came_first(shop):
     product = shop.product("LIMITED", "Donation", price="10.00", stock=5)
     order = shop.order(product)
