@@ -71,7 +71,11 @@ def _tls() -> ssl.SSLContext:
 
 
 def _reason(error: Exception) -> str:
-    text = str(error) or type(error).__name__
+    cause: BaseException = error
+    while cause.args and isinstance(cause.args[0], BaseException):
+        # pika wraps what went wrong, and its wrappers are silent.
+        cause = cause.args[0]
+    text = str(cause) or type(cause).__name__
     if isinstance(error, errors.ChannelClosedByBroker) and error.reply_code == 404:
         text += " (is fulfilld's topology declared? `fulfilld topology --declare`)"
     return text[:400]

@@ -1,5 +1,6 @@
 import pytest
 from django.core.checks import run_checks
+from django.core.management import call_command
 from django.db import connection
 
 from oscar_fulfillment import conf, statuses
@@ -60,6 +61,12 @@ def test_a_shop_adds_and_removes_product_types(settings):
     assert "Donation" not in types
     assert types["Book"] == {"module": "webhook"}
     assert types["Seat"]["module"] == "enrollment"
+
+
+@pytest.mark.django_db
+def test_the_migrations_make_the_models(settings):
+    settings.MIGRATION_MODULES = {}
+    call_command("makemigrations", "oscar_fulfillment", check=True, dry_run=True, verbosity=0)
 
 
 def test_any_error_may_become_any_other_and_open():

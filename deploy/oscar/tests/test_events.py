@@ -3,7 +3,7 @@ import json
 import pytest
 from oscar.core.loading import get_model
 
-from oscar_fulfillment import events, fulfillment_api, states
+from oscar_fulfillment import events, fulfillment_api, queries, states
 from oscar_fulfillment.models import (
     FulfillmentEvent,
     FulfillmentLine,
@@ -43,6 +43,13 @@ def test_a_failure_is_written_in_plain_words(shop):
     assert "does not offer this mode" in note.message
     assert "answered 400" in note.message
     assert "will not be retried" in note.message
+
+
+def test_a_failure_without_a_reason_is_among_the_failures(shop):
+    order = shop.order()
+    assert shop.tell(order, "dead", reason={}) == "applied"
+    (reason,) = queries.by_reason()
+    assert (reason["words"], reason["dead"]) == ("No reason was given", 1)
 
 
 def test_a_retry_says_when(shop):
