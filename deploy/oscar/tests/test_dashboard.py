@@ -4,10 +4,8 @@ from datetime import timedelta
 
 import pytest
 from django.contrib.auth.models import Permission
-from django.db import connection
 from django.urls import reverse
 from django.utils import timezone
-from oscar.core.loading import get_model
 
 from oscar_fulfillment import events, fulfillment_api, panel, queries
 from oscar_fulfillment.dashboard import chart
@@ -17,7 +15,6 @@ from oscar_fulfillment.models import (
     Refund,
     RolloutRule,
 )
-from oscar_fulfillment.queries import in_state
 from oscar_fulfillment.templatetags import fulfillment_times
 from tests.conftest import statuses_of
 
@@ -155,13 +152,6 @@ def test_the_overview_counts_what_waits(shop, staff):
     assert "The LMS had an internal error" in page
     assert "<svg" in page
     assert 'src="http' not in page.split("<svg")[1].split("</svg>")[0]
-
-
-@pytest.mark.skipif(connection.vendor != "sqlite", reason="SQLite's plans are the same every time")
-def test_the_counts_do_not_read_every_order_there_ever_was(shop):
-    for state, _label in queries.STATES:
-        for rows in (queries._rows(state), get_model("order", "Order").objects.filter(in_state(state))):
-            assert not re.search(r"SCAN (?!.*USING)", rows.explain()), (state, rows.explain())
 
 
 def test_a_line_that_staff_opened_by_hand_waits(shop):
