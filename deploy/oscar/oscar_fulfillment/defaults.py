@@ -14,7 +14,7 @@ OSCAR_LINE_STATUS_PIPELINE = _statuses.LINE_PIPELINE
 # Lines have a life of their own; an order's status follows from them, never the other way.
 OSCAR_ORDER_STATUS_CASCADE: dict[str, str] = {}
 
-# For shops that have a menu of their own. Oscar's has "Fulfilment" already, which is orders and partners.
+# For shops that have a menu of their own. Under "Fulfilment" Oscar's has orders and partners.
 FULFILLMENT_NAVIGATION = {
     "label": _("Course fulfillment"),
     "icon": "fas fa-graduation-cap",

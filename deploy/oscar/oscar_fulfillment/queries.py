@@ -71,9 +71,7 @@ def in_state(state: str) -> Q:
 
 def with_reason(code: str) -> Q:
     """A filter over orders: a line stands in an error for this reason."""
-    rows = FulfillmentLine.objects.filter(
-        reason_code=code, line__status__in=statuses.LINE_ERRORS
-    )
+    rows = FulfillmentLine.objects.filter(reason_code=code, line__status__in=statuses.LINE_ERRORS)
     return Q(pk__in=rows.values("order"))
 
 
@@ -148,9 +146,7 @@ def pace(hours: int = 24, sample: int = 2000) -> Pace:
     )
     if not took:
         return Pace(0, "", "")
-    return Pace(
-        rows.count(), in_words(took[len(took) // 2]), in_words(took[len(took) * 95 // 100])
-    )
+    return Pace(rows.count(), in_words(took[len(took) // 2]), in_words(took[len(took) * 95 // 100]))
 
 
 def oldest(limit: int = 8) -> list[Any]:
@@ -166,11 +162,8 @@ def oldest(limit: int = 8) -> list[Any]:
 
 def trouble() -> dict[str, int]:
     """What an operator should look at, beside orders."""
-    answer = ProcessedEvent.Answer
     return {
-        "kept_events": ProcessedEvent.objects.filter(
-            answer__in=set(ProcessedEvent.Answer) - {answer.APPLIED, answer.STALE}
-        ).count(),
+        "kept_events": ProcessedEvent.objects.filter(answer__in=ProcessedEvent.KEPT).count(),
         "refunds_failed": Refund.objects.filter(status=statuses.REVOCATION_ERROR).count(),
         "outbox_errors": OutboxMessage.objects.filter(sent_at__isnull=True)
         .exclude(last_error="")

@@ -11,9 +11,7 @@ def connect() -> None:
     """Connects the receivers; called once, when the app is ready."""
     from oscar.apps.order.signals import order_line_status_changed, order_status_changed
 
-    order_line_status_changed.connect(
-        reopen_line, dispatch_uid="oscar_fulfillment.reopen_line"
-    )
+    order_line_status_changed.connect(reopen_line, dispatch_uid="oscar_fulfillment.reopen_line")
     order_status_changed.connect(
         publish_when_payable, dispatch_uid="oscar_fulfillment.publish_when_payable"
     )

@@ -42,8 +42,9 @@ def tls(rabbitmq, tmp_path_factory):
     rabbitmq.rabbitmqctl(
         "eval",
         "{ok, _} = application:ensure_all_started(ssl), ok = rabbit_networking:start_ssl_listener("
-        f'{{"127.0.0.1", {port}}}, [{{cacertfile, "{folder}/ca.pem"}}, {{certfile, "{folder}/server.pem"}}, '
-        f'{{keyfile, "{folder}/server.key"}}, {{verify, verify_peer}}, '
+        f'{{"127.0.0.1", {port}}}, [{{cacertfile, "{folder}/ca.pem"}}, '
+        f'{{certfile, "{folder}/server.pem"}}, {{keyfile, "{folder}/server.key"}}, '
+        "{verify, verify_peer}, "
         "{fail_if_no_peer_cert, true}], 1).",
     )
     return port, folder
