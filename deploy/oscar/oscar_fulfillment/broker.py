@@ -70,11 +70,16 @@ def _tls() -> ssl.SSLContext:
     return tls
 
 
+def _innermost(error: BaseException) -> BaseException:
+    """What went wrong: pika wraps it, more than once, and its wrappers say nothing."""
+    for inner in (getattr(error, "exception", None), *error.args):
+        if isinstance(inner, BaseException):
+            return _innermost(inner)
+    return error
+
+
 def _reason(error: Exception) -> str:
-    cause: BaseException = error
-    while cause.args and isinstance(cause.args[0], BaseException):
-        # pika wraps what went wrong, and its wrappers are silent.
-        cause = cause.args[0]
+    cause = _innermost(error)
     text = str(cause) or type(cause).__name__
     if isinstance(error, errors.ChannelClosedByBroker) and error.reply_code == 404:
         text += " (is fulfilld's topology declared? `fulfilld topology --declare`)"
