@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from django.apps import AppConfig
-from django.core.checks import CheckMessage, Error, register
+from django.core.checks import CheckMessage, Error, Warning, register
 
 
 class FulfillmentConfig(AppConfig):
@@ -46,7 +46,7 @@ def check_settings(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
                         id="oscar_fulfillment.E002",
                     )
                 )
-    return found + _status_problems()
+    return found + _status_problems() + _database_problems()
 
 
 def _status_problems() -> list[CheckMessage]:
@@ -87,3 +87,22 @@ def _status_problems() -> list[CheckMessage]:
             )
         )
     return found
+
+
+def _database_problems() -> list[CheckMessage]:
+    """SQLite, set so that the web server fails when a relay or a consumer writes beside it."""
+    from django.db import connection
+
+    options = connection.settings_dict.get("OPTIONS", {})
+    mode = str(options.get("transaction_mode", "")).upper()
+    if connection.vendor != "sqlite" or mode in ("IMMEDIATE", "EXCLUSIVE"):
+        return []
+    return [
+        Warning(
+            "SQLite answers 'database is locked' at once when a request that has read begins to "
+            "write while the relay or the consumer writes.",
+            hint='Set DATABASES["default"]["OPTIONS"] = {"transaction_mode": "IMMEDIATE", '
+            '"timeout": 20} (Django 5.1 or later), or use PostgreSQL.',
+            id="oscar_fulfillment.W001",
+        )
+    ]

@@ -70,8 +70,17 @@ def _tls() -> ssl.SSLContext:
     return tls
 
 
+def _innermost(error: BaseException) -> BaseException:
+    """What went wrong: pika wraps it, more than once, and its wrappers say nothing."""
+    for inner in (getattr(error, "exception", None), *error.args):
+        if isinstance(inner, BaseException):
+            return _innermost(inner)
+    return error
+
+
 def _reason(error: Exception) -> str:
-    text = str(error) or type(error).__name__
+    cause = _innermost(error)
+    text = str(cause) or type(cause).__name__
     if isinstance(error, errors.ChannelClosedByBroker) and error.reply_code == 404:
         text += " (is fulfilld's topology declared? `fulfilld topology --declare`)"
     return text[:400]

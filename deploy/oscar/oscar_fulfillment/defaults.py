@@ -14,9 +14,9 @@ OSCAR_LINE_STATUS_PIPELINE = _statuses.LINE_PIPELINE
 # Lines have a life of their own; an order's status follows from them, never the other way.
 OSCAR_ORDER_STATUS_CASCADE: dict[str, str] = {}
 
-# For shops that have a menu of their own.
+# For shops that have a menu of their own. Under "Fulfilment" Oscar's has orders and partners.
 FULFILLMENT_NAVIGATION = {
-    "label": _("Fulfillment"),
+    "label": _("Course fulfillment"),
     "icon": "fas fa-graduation-cap",
     "children": [
         {"label": _("Overview"), "url_name": "fulfillment-dashboard:fulfillment-overview"},

@@ -14,6 +14,9 @@ from typing import Any
 from django.utils import timezone
 from django.utils.dateparse import parse_datetime
 
+from oscar_fulfillment import statuses
+from oscar_fulfillment.reasons import NOT_GIVEN
+
 TYPE_FAMILY = "fulfillment.order.status_changed."
 TYPE = f"{TYPE_FAMILY}v1"
 OUTCOMES = ("complete", "retrying", "dead", "requeued", "ignored", "invalid")
@@ -129,11 +132,14 @@ def _line(line: Any, where: str) -> LineEvent:
     for name in ("reason", "result"):
         if not isinstance(line.get(name), dict | None):
             raise InvalidEvent(f"{where}.{name}: expected an object or null")
+    status = _text(line, "status", f"{where}.", optional=True)
+    failed = status in (*statuses.LINE_ERRORS, statuses.REVOCATION_ERROR)
     return LineEvent(
         id=_integer(line, "id", f"{where}."),
-        status=_text(line, "status", f"{where}.", optional=True),
+        status=status,
         module=_text(line, "module", f"{where}.", optional=True)[:64],
-        reason=line.get("reason"),
+        # Whoever looks for failed lines looks for their reason.
+        reason=line.get("reason") or ({"code": NOT_GIVEN} if failed else None),
         result=line.get("result"),
         raw=line,
     )

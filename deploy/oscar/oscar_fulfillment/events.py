@@ -133,7 +133,7 @@ def _apply_once(event: StatusEvent, routing_key: str) -> str:
 def _take_over(event: StatusEvent) -> ProcessedEvent | None:
     """The inbox row of an event that came before and was only kept: its repeat is applied."""
     rows = ProcessedEvent.objects.select_for_update().filter(key=_key(event.id.encode()))
-    row = rows.exclude(answer__in=(Answer.APPLIED, Answer.STALE)).first()
+    row = rows.filter(answer__in=ProcessedEvent.KEPT).first()
     if row is not None:
         row.answer, row.detail, row.body = str(Answer.APPLIED), "", ""
         row.save(update_fields=["answer", "detail", "body"])

@@ -27,6 +27,7 @@ from oscar_fulfillment.models import (
     Refund,
     RefundLine,
 )
+from oscar_fulfillment.reasons import NOT_WRITTEN
 
 logger = logging.getLogger("oscar_fulfillment")
 
@@ -239,8 +240,9 @@ def _course_lines(order: Any) -> list[Any]:
 
 
 def _is_new(line: Any) -> bool:
+    known = getattr(line, "fulfillment", None)
     return (
-        getattr(line, "fulfillment", None) is None
+        (known is None or not known.was_published)
         and getattr(line, "fulfillment_refund", None) is None
         and line.status not in statuses.LINE_FINISHED
     )
@@ -251,11 +253,10 @@ def _unfinished_items(order: Any) -> tuple[dict[uuid.UUID, list[Any]], list[Any]
     items: dict[uuid.UUID, list[Any]] = {}
     fresh = []
     for line in _course_lines(order):
-        known = getattr(line, "fulfillment", None)
-        if known is not None and getattr(line, "fulfillment_refund", None) is None:
-            items.setdefault(known.item, []).append(line)
-        elif _is_new(line):
+        if _is_new(line):
             fresh.append(line)
+        elif getattr(line, "fulfillment_refund", None) is None and hasattr(line, "fulfillment"):
+            items.setdefault(line.fulfillment.item, []).append(line)
     unfinished = {
         item: lines
         for item, lines in items.items()
@@ -307,8 +308,28 @@ def _remember_published(
                 "item": item,
                 "product_class": message["product_class"],
                 "message": message,
+                "final": line.status in statuses.LINE_FINISHED,
             },
         )
+
+
+def _remember_unbuilt(order: Any, lines: list[Any], detail: str) -> None:
+    """Puts the lines among those that failed for good, where staff look."""
+    FulfillmentOrder.objects.get_or_create(order=order)
+    for line in lines:
+        states.move_line(line, statuses.CONFIGURATION_ERROR)
+        row, _ = FulfillmentLine.objects.get_or_create(
+            line=line,
+            defaults={
+                "order": order,
+                "item": uuid.uuid4(),
+                "product_class": messages.product_class_of(line),
+            },
+        )
+        row.set_reason({"code": NOT_WRITTEN, "message": detail})
+        row.final = True
+        row.next_attempt_at = None
+        row.save()
 
 
 def _could_not_build(order: Any, lines: list[Any], error: Exception) -> Status:
@@ -317,7 +338,6 @@ def _could_not_build(order: Any, lines: list[Any], error: Exception) -> Status:
     detail = f"{error}"[:500] or type(error).__name__
     states.note(order, f"The order could not be published: {detail}", kind="Error")
     if not conf.get("ROLLOUT") and not conf.get("DRY_RUN"):
-        for line in lines:
-            states.move_line(line, statuses.CONFIGURATION_ERROR)
+        _remember_unbuilt(order, lines, detail)
         states.settle_order(order)
     return _refused(INVALID_MESSAGE, detail)

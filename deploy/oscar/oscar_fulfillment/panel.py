@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from oscar_fulfillment import messages, statuses
+from oscar_fulfillment import learners, messages, reasons, statuses
 from oscar_fulfillment.models import FulfillmentEvent, FulfillmentLine, OutboxMessage, Refund
-from oscar_fulfillment.reasons import in_words
+from oscar_fulfillment.spans import in_words
 
 
 @dataclass(frozen=True)
@@ -21,6 +21,7 @@ class LineView:
 
     line: Any
     learner: str
+    is_buyer: bool
     status: str
     tone: str
     reason: str
@@ -57,12 +58,14 @@ class Panel:
 def of(order: Any) -> Panel:
     """The panel of one order."""
     rows = order.lines.select_related("product", "fulfillment", "fulfillment_refund")
+    rows = rows.prefetch_related("attributes__option")
+    buyer = learners.as_message_user(order.user)["username"] if order.user else ""
     lines = [line for line in rows if messages.is_fulfilled_here(line)]
     titles = {line.pk: line.title for line in lines}
     open_lines = [line for line in lines if getattr(line, "fulfillment_refund", None) is None]
     return Panel(
         summary=summaries([order]).get(order.pk),
-        lines=[_line(line) for line in lines],
+        lines=[_line(line, buyer) for line in lines],
         history=_history(order, titles),
         refunds=list(Refund.objects.filter(order=order).prefetch_related("lines__line")),
         can_resubmit=any(line.status not in statuses.LINE_FINISHED for line in open_lines),
@@ -70,12 +73,14 @@ def of(order: Any) -> Panel:
     )
 
 
-def _line(line: Any) -> LineView:
+def _line(line: Any, buyer: str) -> LineView:
     known: FulfillmentLine | None = getattr(line, "fulfillment", None)
     user = (known.message.get("user") or {}) if known else {}
+    named = str(user.get("username") or learners.named_on(line) or "")
     return LineView(
         line=line,
-        learner=str(user.get("username") or ""),
+        learner=named or buyer,
+        is_buyer=not named,
         status=line.status,
         tone=_tone(line.status, bool(known and known.final)),
         reason=_reason(known),
@@ -89,7 +94,7 @@ def _line(line: Any) -> LineView:
 def _reason(known: FulfillmentLine | None) -> str:
     if known is None:
         return _("Not published yet")
-    words = in_words(known.reason_code, known.reason_message, known.http_status)
+    words = reasons.in_words(known.reason_code, known.reason_message, known.http_status)
     if known.line.status == statuses.OPEN:
         return _("Waiting for the worker") if not words else _("Tried again; before: ") + words
     return words
@@ -113,11 +118,22 @@ HISTORY_TONES = {
     "ignored": "secondary",
     "invalid": "danger",
 }
+# When it was sent, and while it waits for that.
 MESSAGE_LABELS = {
-    "fulfill": gettext_lazy("Published to the worker"),
-    "resubmit": gettext_lazy("Resubmission published to the worker"),
-    "refund": gettext_lazy("Refund published to the worker"),
+    "fulfill": (
+        gettext_lazy("Published to the worker"),
+        gettext_lazy("Message waits to be published"),
+    ),
+    "resubmit": (
+        gettext_lazy("Resubmission published to the worker"),
+        gettext_lazy("Resubmission waits to be published"),
+    ),
+    "refund": (
+        gettext_lazy("Refund published to the worker"),
+        gettext_lazy("Refund waits to be published"),
+    ),
 }
+NOTABLE_DELAY = timedelta(minutes=1)
 HISTORY_LABELS = {
     "complete": gettext_lazy("Complete"),
     "retrying": gettext_lazy("Failed, will be retried"),
@@ -142,13 +158,16 @@ def _event_entry(event: FulfillmentEvent, titles: dict[int, str]) -> Entry:
     for line in event.lines:
         reason = line.get("reason") or {}
         status = reason.get("http_status")
-        text = in_words(
+        text = reasons.in_words(
             str(reason.get("code") or ""),
             str(reason.get("message") or ""),
             status if isinstance(status, int) else None,
         )
         title = titles.get(line.get("id"), f"#{line.get('id')}")
-        words.append(f"{title}: {line.get('status') or '?'}" + (f" — {text}" if text else ""))
+        happened = line.get("status") or "?"
+        if event.refund and happened in statuses.LINE_FINISHED:
+            happened = _("revoked")
+        words.append(f"{title}: {happened}" + (f" — {text}" if text else ""))
     remarks = [_("attempt %(attempt)d of round %(round)d")]
     if event.refund:
         remarks.append(_("refund %(refund)s"))
@@ -163,18 +182,27 @@ def _event_entry(event: FulfillmentEvent, titles: dict[int, str]) -> Entry:
         "event",
         event.happened_at,
         HISTORY_TONES.get(event.outcome, "secondary"),
-        str(HISTORY_LABELS.get(event.outcome, event.outcome)),
+        _event_label(event),
         ", ".join(remarks) % about,
         words,
     )
 
 
+def _event_label(event: FulfillmentEvent) -> str:
+    if event.refund and event.outcome == "complete":
+        return _("Revoked")
+    return str(HISTORY_LABELS.get(event.outcome, event.outcome))
+
+
 def _message_entry(message: OutboxMessage) -> Entry:
-    label = MESSAGE_LABELS.get(message.action, message.action)
-    if message.sent_at:
-        return Entry("message", message.sent_at, "secondary", str(label), "", [])
-    words = [message.last_error] if message.last_error else []
-    return Entry("message", message.created_at, "info", str(label), _("not published yet"), words)
+    """At the time when it was written, so that it stands before what came of it."""
+    sent, waits = MESSAGE_LABELS[message.action]
+    if not message.sent_at:
+        words = [message.last_error] if message.last_error else []
+        return Entry("message", message.created_at, "info", str(waits), "", words)
+    delay = message.sent_at - message.created_at
+    remark = _("%(span)s later") % {"span": in_words(delay)} if delay >= NOTABLE_DELAY else ""
+    return Entry("message", message.created_at, "secondary", str(sent), remark, [])
 
 
 @dataclass(frozen=True)
@@ -213,7 +241,7 @@ def _summary(row: FulfillmentLine, tone: str, unsent: bool) -> Summary:
     return Summary(
         tone=tone,
         state=_state(row.line.status, row.final, unsent),
-        reason=in_words(row.reason_code, row.reason_message, row.http_status)
+        reason=reasons.in_words(row.reason_code, row.reason_message, row.http_status)
         if tone in ("danger", "warning")
         else "",
         attempts=row.attempts,

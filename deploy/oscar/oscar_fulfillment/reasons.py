@@ -5,6 +5,9 @@ from __future__ import annotations
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
+# The shop's own; all others are the worker's.
+NOT_WRITTEN, NOT_GIVEN = "not_written", "not_given"
+
 # code → what it means to staff. The worker's own words, where it has any, are added to it.
 REASONS: dict[str, object] = {
     "server_error": gettext_lazy("The LMS had an internal error"),
@@ -28,6 +31,8 @@ REASONS: dict[str, object] = {
     "unknown_order": gettext_lazy("The worker does not know the order any more"),
     "crashed": gettext_lazy("The worker crashed over this order more than once"),
     "module_error": gettext_lazy("The worker's module failed"),
+    NOT_WRITTEN: gettext_lazy("The shop could not write the message to the worker"),
+    NOT_GIVEN: gettext_lazy("No reason was given"),
 }
 
 

@@ -1,19 +1,28 @@
-"""Signals of Oscar that the app listens to: an order that becomes payable is published."""
+"""Signals of Oscar that the app listens to: orders that become payable, lines that open again."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from oscar_fulfillment import conf
+from oscar_fulfillment import conf, statuses
 
 
 def connect() -> None:
     """Connects the receivers; called once, when the app is ready."""
-    from oscar.apps.order.signals import order_status_changed
+    from oscar.apps.order.signals import order_line_status_changed, order_status_changed
 
+    order_line_status_changed.connect(reopen_line, dispatch_uid="oscar_fulfillment.reopen_line")
     order_status_changed.connect(
         publish_when_payable, dispatch_uid="oscar_fulfillment.publish_when_payable"
     )
+
+
+def reopen_line(sender: Any, line: Any, new_status: str, **kwargs: Any) -> None:
+    """An open line is not settled, also when it was opened by hand."""
+    from oscar_fulfillment.models import FulfillmentLine
+
+    if new_status == statuses.OPEN:
+        FulfillmentLine.objects.filter(line=line, final=True).update(final=False)
 
 
 def publish_when_payable(

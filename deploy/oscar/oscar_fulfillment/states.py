@@ -11,6 +11,7 @@ from typing import Any
 
 from django.db import connection
 from django.db.models import F
+from oscar.apps.partner.exceptions import InvalidStockAdjustment
 from oscar.core.loading import get_class, get_model
 
 from oscar_fulfillment import conf, statuses
@@ -72,7 +73,24 @@ def ship(order: Any, lines: Iterable[Any]) -> None:
     )
     for line, _ in shipped:
         if _holds_stock(line):
-            handler.consume_stock_allocations(order, [line], [line.num_allocated])
+            _consume_stock(handler, order, line)
+
+
+def _consume_stock(handler: Any, order: Any, line: Any) -> None:
+    """What was reserved leaves the stock, if the stock record still knows of it.
+
+    An update of the stock commonly sets the reserved number to zero; the learner has the course
+    all the same, so that is a note for staff and not an error.
+    """
+    try:
+        handler.consume_stock_allocations(order, [line], [line.num_allocated])
+    except InvalidStockAdjustment:
+        note(
+            order,
+            f"{line.title}: the stock record does not hold what this order had reserved "
+            "(changed meanwhile?); the stock was left as it is.",
+            "Warning",
+        )
 
 
 def give_stock_back(order: Any, line: Any) -> None:

@@ -165,13 +165,13 @@ class FreshShop:
         for old, new in found[3].replacements:
             assert f'"{old}"' in text, old
             text = text.replace(f'"{old}"', f'"{new}"')
-        (defaults,) = found[2].blocks
+        defaults, sqlite = found[2].blocks
         (broker,) = found[5].blocks
         broker, count = re.subn(r'"AMQP_URLS": \[.*\]', f'"AMQP_URLS": {amqp_urls!r}', broker)
         assert count == 1
         assert "/etc/shop/amqp-password" in broker
         broker = broker.replace("/etc/shop/amqp-password", str(password_file))
-        self.settings.write_text(f"{text}\n{defaults}\n{broker}\n")
+        self.settings.write_text(f"{text}\n{defaults}\n{sqlite}\n{broker}\n")
         (urls,) = found[4].blocks
         oscars = '    path("", include(apps.get_app_config("oscar")'
         lines = "".join(f"    {line}\n" for line in urls.split("\n"))

@@ -105,7 +105,7 @@ def test_an_empty_shop_is_a_happy_one(shop, staff):
 def test_the_order_page_says_why_a_learner_waits(day, staff):
     staff.open(f"/dashboard/orders/{day['away'].number}/")
     staff.sees("The LMS could not be reached", "#fulfillment")
-    staff.sees("next attempt in", "#fulfillment")
+    staff.sees(" minutes", "#fulfillment td[data-label='Next attempt']")
     staff.click("#fulfillment summary")
     staff.sees("attempt 3 of round 1", "#fulfillment")
     staff.sees("Published to the worker", "#fulfillment")

@@ -1,5 +1,7 @@
 import pytest
 from django.core.checks import run_checks
+from django.core.management import call_command
+from django.db import connection
 
 from oscar_fulfillment import conf, statuses
 
@@ -37,6 +39,13 @@ def test_a_status_that_would_stand_in_the_way_is_reported(settings, name, value,
     assert check_id in [problem.id for problem in run_checks()]
 
 
+@pytest.mark.skipif(connection.vendor != "sqlite", reason="a matter of SQLite")
+@pytest.mark.parametrize("mode", [None, "DEFERRED"])
+def test_a_sqlite_that_fails_when_two_write_is_reported(monkeypatch, mode):
+    monkeypatch.setitem(connection.settings_dict, "OPTIONS", {"transaction_mode": mode})
+    assert "oscar_fulfillment.W001" in [problem.id for problem in run_checks()]
+
+
 def test_addresses_may_be_a_list_or_a_text(settings):
     settings.OSCAR_FULFILLMENT = {"AMQP_URLS": "amqp://a, amqp://b"}
     assert conf.amqp_urls() == ["amqp://a", "amqp://b"]
@@ -52,6 +61,12 @@ def test_a_shop_adds_and_removes_product_types(settings):
     assert "Donation" not in types
     assert types["Book"] == {"module": "webhook"}
     assert types["Seat"]["module"] == "enrollment"
+
+
+@pytest.mark.django_db
+def test_the_migrations_make_the_models(settings):
+    settings.MIGRATION_MODULES = {}
+    call_command("makemigrations", "oscar_fulfillment", check=True, dry_run=True, verbosity=0)
 
 
 def test_any_error_may_become_any_other_and_open():

@@ -3,7 +3,7 @@ import json
 import pytest
 from oscar.core.loading import get_model
 
-from oscar_fulfillment import events, fulfillment_api, states
+from oscar_fulfillment import events, fulfillment_api, queries, states
 from oscar_fulfillment.models import (
     FulfillmentEvent,
     FulfillmentLine,
@@ -43,6 +43,13 @@ def test_a_failure_is_written_in_plain_words(shop):
     assert "does not offer this mode" in note.message
     assert "answered 400" in note.message
     assert "will not be retried" in note.message
+
+
+def test_a_failure_without_a_reason_is_among_the_failures(shop):
+    order = shop.order()
+    assert shop.tell(order, "dead", reason={}) == "applied"
+    (reason,) = queries.by_reason()
+    assert (reason["words"], reason["dead"]) == ("No reason was given", 1)
 
 
 def test_a_retry_says_when(shop):
@@ -152,6 +159,17 @@ def test_stock_is_consumed_on_completion(shop):
     shop.tell(order, "complete")
     record.refresh_from_db()
     assert (record.num_in_stock, record.num_allocated) == (4, 0)
+
+
+def test_stock_that_was_set_anew_meanwhile_costs_no_order_its_completion(shop):
+    product = shop.product("LIMITED", "Donation", price="10.00", stock=5)
+    order = shop.order(product)
+    product.stockrecords.update(num_in_stock=8, num_allocated=0)
+    assert shop.tell(order, "complete") == "applied"
+    assert statuses_of(order) == ("Complete", ["Complete"])
+    record = product.stockrecords.get()
+    assert (record.num_in_stock, record.num_allocated) == (8, 0)
+    assert order.notes.filter(message__contains="stock record does not hold").exists()
 
 
 def test_stock_goes_back_when_a_refund_came_first(shop):

@@ -120,6 +120,7 @@ def shop(rabbitmq, world, tmp_path):
     ]
     for command in commands:
         said = shop.manage(*command, *(["--noinput"] if command[0] == "collectstatic" else []))
+        assert command != ["check"] or "no issues" in said, "not even a warning is left"
     assert "Seat = enrollment" in said, "the last one prints the [modules] section"
     yield shop
     rabbitmq.rabbitmqctl("delete_user", "shop")

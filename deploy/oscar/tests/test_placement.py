@@ -6,8 +6,9 @@ from django.db import transaction
 from django.test import RequestFactory
 from oscar.core.loading import get_class, get_model
 
-from oscar_fulfillment import builders, fulfillment_api, messages, outbox
+from oscar_fulfillment import builders, fulfillment_api, messages, outbox, panel, queries, reconcile
 from oscar_fulfillment.models import FulfillmentLine, FulfillmentOrder, OutboxMessage
+from oscar_fulfillment.reasons import NOT_WRITTEN
 from tests.conftest import statuses_of
 
 
@@ -183,6 +184,10 @@ def test_a_builder_that_fails_costs_no_order_and_is_seen_by_staff(shop, settings
     assert not OutboxMessage.objects.exists()
     assert statuses_of(order) == ("Fulfillment Error", ["Fulfillment Configuration Error"])
     assert "could not be published" in order.notes.get().message
+    (reason,) = queries.by_reason()
+    assert (reason["reason_code"], reason["dead"]) == (NOT_WRITTEN, 1)
+    assert "isbn" in panel.of(order).summary.reason
+    assert not list(reconcile.find(-1)), "trying again mends no product"
     with_books(settings, "tests.test_placement.BookAttributes")
     assert fulfillment_api.resubmit(order).accepted
     assert statuses_of(order) == ("Open", ["Open"])

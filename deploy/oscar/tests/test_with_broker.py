@@ -79,7 +79,7 @@ def test_an_order_placed_while_the_broker_is_away_goes_out_later(shop, broker, s
     away = "amqp://127.0.0.1:1/%2F"
     settings.OSCAR_FULFILLMENT = {**settings.OSCAR_FULFILLMENT, "AMQP_URLS": [away]}
     shop.order()
-    with pytest.raises(CommandError, match="broker away"):
+    with pytest.raises(CommandError, match=r"broker away.*Connection refused"):
         call_command("fulfillment_relay", "--once")
     settings.OSCAR_FULFILLMENT = {**settings.OSCAR_FULFILLMENT, "AMQP_URLS": [away, rabbitmq.uri]}
     assert Relay().run_once() == 1, "the second node was tried"

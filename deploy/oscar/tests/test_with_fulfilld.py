@@ -11,7 +11,7 @@ import pytest
 from django.core.management import call_command
 from oscar.core.loading import get_model
 
-from oscar_fulfillment import events, fulfillment_api, schemas
+from oscar_fulfillment import consumer, events, fulfillment_api, schemas
 from oscar_fulfillment.consumer import EventConsumer
 from oscar_fulfillment.models import OutboxMessage
 from oscar_fulfillment.relay import Relay
@@ -49,6 +49,7 @@ def world(shop, settings, rabbitmq, tmp_path, monkeypatch):
     daemon = Daemon(tmp_path / "fulfilld", rabbitmq, redis, lms, prefix)
     daemon.use_token(lms, keep_api_key=True).start()
     monkeypatch.setattr(events, "handle", checked(events.handle))
+    monkeypatch.setattr(consumer, "IDLE_SECONDS", 0.1)
     yield World(lms, daemon, rabbitmq)
     daemon.destroy()
     lms.destroy()

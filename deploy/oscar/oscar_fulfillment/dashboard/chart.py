@@ -93,10 +93,10 @@ def _bar(bucket: Bucket, x: float, width: float, scale: float, label: str) -> li
 
 
 def _round_up(value: int) -> int:
-    """The next of 4, 10, 20, 40, 100 … so that half of it is a whole number too."""
+    """The next of 4, 6, 8, 10, 20, 40 … so that half of it is a whole number too."""
     size = 1
     while True:
-        for factor in (4, 10, 20):
+        for factor in (4, 6, 8, 10, 20):
             if value <= factor * size:
                 return factor * size
         size *= 10

@@ -33,7 +33,9 @@ class RefundForm(forms.Form):
     """Which lines to take back, and the money that goes with them."""
 
     lines = forms.MultipleChoiceField(
-        label=gettext_lazy("Lines"), widget=forms.CheckboxSelectMultiple
+        label=gettext_lazy("Lines"),
+        widget=forms.CheckboxSelectMultiple,
+        error_messages={"required": gettext_lazy("Choose at least one line.")},
     )
     total = forms.DecimalField(
         label=gettext_lazy("Amount given back"),

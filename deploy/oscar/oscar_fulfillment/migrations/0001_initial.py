@@ -86,6 +86,7 @@ class Migration(migrations.Migration):
             ],
             options={
                 'ordering': ['line_id'],
+                'indexes': [models.Index(condition=models.Q(('final', False)), fields=['order'], name='fulfillment_line_unsettled')],
             },
         ),
         migrations.CreateModel(

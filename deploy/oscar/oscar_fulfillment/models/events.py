@@ -17,6 +17,8 @@ class ProcessedEvent(models.Model):
         INVALID = "invalid", "not a readable event"
         FAILED = "failed", "could not be applied"
 
+    KEPT = (Answer.UNKNOWN_ORDER, Answer.UNKNOWN_VERSION, Answer.INVALID, Answer.FAILED)
+
     key = models.CharField(max_length=64, unique=True, help_text="SHA-256 of the event's id.")
     event_id = models.CharField(max_length=500, blank=True)
     routing_key = models.CharField(max_length=255, blank=True)

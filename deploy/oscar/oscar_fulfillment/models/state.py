@@ -76,14 +76,21 @@ class FulfillmentLine(models.Model):
 
     class Meta:
         ordering = ["line_id"]
+        indexes = [
+            models.Index(
+                fields=["order"],
+                name="fulfillment_line_unsettled",
+                condition=models.Q(final=False),
+            ),
+        ]
 
     def __str__(self) -> str:
         return f"fulfillment of line {self.line_id}"
 
     @property
-    def is_finished(self) -> bool:
-        """Complete or refunded: never sent to the worker again."""
-        return self.line.status in statuses.LINE_FINISHED
+    def was_published(self) -> bool:
+        """False when no message with this line could ever be written: the worker knows nothing."""
+        return bool(self.message or self.sequence)
 
     @property
     def is_dead(self) -> bool:
