@@ -31,13 +31,12 @@ struct store_reply *worker_kit_claim_reply(const char *verdict, int64_t fence, b
 {
     const int64_t now_ms = FAKE_LOOP_START_WALL_US / 1000;
 
-    return fake_reply_array(20, fake_reply_str(verdict), fake_reply_int(fence), fake_reply_int(1),
-                            fake_reply_int(0), fake_reply_int(0), fake_reply_int(0), fake_reply_int(now_ms),
-                            fake_reply_int(0), fake_reply_int(started), fake_reply_int(started ? fence : 0),
-                            fake_reply_int(1), fake_reply_int(0), fake_reply_int(0), fake_reply_int(1000),
-                            fake_reply_int(fence), fake_reply_array(0), fake_reply_array(0),
-                            fake_reply_array(0), fake_reply_nil(),
-                            decision ? fake_reply_str(decision) : fake_reply_nil());
+    return fake_reply_array(
+        20, fake_reply_str(verdict), fake_reply_int(now_ms), fake_reply_int(1), fake_reply_int(0),
+        fake_reply_int(fence), fake_reply_int(1), fake_reply_int(0), fake_reply_int(0), fake_reply_int(0),
+        fake_reply_int(started), fake_reply_int(started ? fence : 0), fake_reply_int(0), fake_reply_int(0),
+        fake_reply_int(1000), fake_reply_int(fence), fake_reply_array(0), fake_reply_array(0),
+        fake_reply_array(0), fake_reply_nil(), decision ? fake_reply_str(decision) : fake_reply_nil());
 }
 
 static bool is_away(const struct worker_kit *kit, const struct fake_store_call *call, struct fault *ret_fault)
