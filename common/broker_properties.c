@@ -1,7 +1,7 @@
 /*
- * Reads a message's properties, keeps those that are the publisher's own affair as the bytes they came in, and
- * writes them again. Decides which those are: not the expiration (a copy must not vanish), not the user id (the
- * broker refuses another's name), not the cluster id (out of use). Called by broker_reader.c and
+ * Reads a message's properties, keeps those that are the publisher's own affair as the bytes they came in,
+ * and writes them again. Decides which those are: not the expiration (a copy must not vanish), not the user
+ * id (the broker refuses another's name), not the cluster id (out of use). Called by broker_reader.c and
  * broker_frame.c.
  */
 #include "common/broker_properties.h"
@@ -38,10 +38,14 @@ static const struct {
     enum kind kind;
     bool carried;
 } properties[PROPERTIES] = {
-    [CONTENT_ENCODING] = {SHORT_STRING, true}, [HEADERS] = {TABLE, false},
-    [DELIVERY_MODE] = {OCTET, false},          [PRIORITY] = {OCTET, true},
-    [CORRELATION_ID] = {SHORT_STRING, true},   [REPLY_TO] = {SHORT_STRING, true},
-    [SENT_AT] = {TIMESTAMP, true},             [TYPE] = {SHORT_STRING, true},
+    [CONTENT_ENCODING] = {SHORT_STRING, true},
+    [HEADERS] = {TABLE, false},
+    [DELIVERY_MODE] = {OCTET, false},
+    [PRIORITY] = {OCTET, true},
+    [CORRELATION_ID] = {SHORT_STRING, true},
+    [REPLY_TO] = {SHORT_STRING, true},
+    [SENT_AT] = {TIMESTAMP, true},
+    [TYPE] = {SHORT_STRING, true},
     [APP_ID] = {SHORT_STRING, true},
 };
 

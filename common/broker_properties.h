@@ -1,4 +1,5 @@
-/* The properties of a message (AMQP 0-9-1, class basic): read, carried through, written. Private to broker*.c. */
+/* The properties of a message (AMQP 0-9-1, class basic): read, carried through, written. Private to
+ * broker*.c. */
 #ifndef FULFILLD_COMMON_BROKER_PROPERTIES_H
 #define FULFILLD_COMMON_BROKER_PROPERTIES_H
 

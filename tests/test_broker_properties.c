@@ -7,13 +7,19 @@
 
 /* Content type and encoding, a table with a true "h", delivery mode, priority, correlation id, reply to;
  * message id, timestamp, type; app id. */
-#define FIRST    "\x04json\x04gzip\x00\x00\x00\x04\x01ht\x01"
-#define SECOND   "\x07\x02""c1\x02r1"
-#define THIRD    "\x02m1\x00\x00\x00\x00\x00\x00\x00\x09\x02t1"
-#define FOURTH   "\x02""a1"
+#define FIRST "\x04json\x04gzip\x00\x00\x00\x04\x01ht\x01"
+#define SECOND                                                                                               \
+    "\x07\x02"                                                                                               \
+    "c1\x02r1"
+#define THIRD "\x02m1\x00\x00\x00\x00\x00\x00\x00\x09\x02t1"
+#define FOURTH                                                                                               \
+    "\x02"                                                                                                   \
+    "a1"
 /* And what a copy must not have: expiration, user id, cluster id. */
-#define RECEIVED "\xff\xfc" FIRST "\x02" SECOND "\x02" "60" THIRD "\x02u1" FOURTH "\x02l1"
-#define SENT     "\xfe\xe8" FIRST "\x02" SECOND THIRD FOURTH
+#define RECEIVED                                                                                             \
+    "\xff\xfc" FIRST "\x02" SECOND "\x02"                                                                    \
+    "60" THIRD "\x02u1" FOURTH "\x02l1"
+#define SENT "\xfe\xe8" FIRST "\x02" SECOND THIRD FOURTH
 
 static void test_a_copy_has_the_publishers_properties_but_those_that_must_not_be_repeated(void **state)
 {
