@@ -263,7 +263,7 @@ static void test_an_outcome_comes_after_all_that_was_told_while_it_ran(void **st
     worker_kit_advance(&kit, 1000);
     event = json_loads(fake_broker_last_to("fulfillment.events")->body, 0, NULL);
     assert_int_equal(json_integer_value(json_object_get(json_object_get(event, "data"), "sequence")),
-                     kit.fence + 500 * 1000);
+                     kit.fence + 501 * 1000);
     json_decref(event);
 }
 

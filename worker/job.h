@@ -27,7 +27,7 @@ enum step { STEP_NEXT, STEP_SKIP, STEP_FAULT };
 struct job_claim {
     bool held; /* a lease of ours is in force */
     int64_t fence;
-    int64_t since_ms; /* monotonic: when Redis gave it */
+    int64_t since_ms; /* monotonic: when Redis was asked */
     int64_t generation, attempts, waits, first_ms;
     bool doubtful;
     bool others_finished;

@@ -136,7 +136,7 @@ static void take_claim(struct job *job, const struct claim_result *result)
     job->claim = (struct job_claim){
         .held = true,
         .fence = result->fence,
-        .since_ms = loop_now_ms(job->worker->loop),
+        .since_ms = job->claim.since_ms,
         .generation = result->generation,
         .attempts = result->attempts,
         .waits = result->waits,
@@ -289,7 +289,7 @@ static void on_claimed(struct ledger_op *op, const struct claim_result *result, 
 void stage_claim(struct job *job)
 {
     loop_timer_stop(&job->renew_timer);
-    job->claim = (struct job_claim){0};
+    job->claim = (struct job_claim){.since_ms = loop_now_ms(job->worker->loop)};
     job->decided = false;
     job->ledger_active = true;
     for (size_t i = 0; i < job->worker->upstream_count; i++)

@@ -39,9 +39,9 @@ static bool needs_chance(const struct job *job)
  */
 static int64_t outcome_sequence(const struct job *job)
 {
-    int64_t ran_us = (loop_now_ms(job->worker->loop) - job->claim.since_ms) * 1000;
+    int64_t ran_ms = loop_now_ms(job->worker->loop) - job->claim.since_ms;
 
-    return job->claim.fence + (ran_us > 0 ? ran_us : 1);
+    return job->claim.fence + (ran_ms + 1) * 1000; /* milliseconds begun */
 }
 
 static void decide(struct job *job)
