@@ -113,6 +113,37 @@ static void test_a_list_without_end_is_given_up(void **state)
     assert_true(outcome->look_first);
 }
 
+static void test_what_is_bought_is_not_guessed(void **state)
+{
+    static const struct {
+        const char *attributes, *message;
+    } rows[] = {
+        {"{\"certificate_type\":\"verified\"}", "attributes.UUID is missing"},
+        {"{\"UUID\":\"c0ffee00-0000-4000-8000-000000000001\"}", "attributes.certificate_type is missing"},
+        {"{\"UUID\":\"c0ffee00-0000-4000-8000-000000000001\",\"certificate_type\":null}",
+         "attributes.certificate_type is missing"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        char message[400];
+        snprintf(
+            message, sizeof(message),
+            "{\"schema\":\"fulfillment.order/1\",\"action\":\"fulfill\",\"order_number\":\"EDX-1\",\"user\":"
+            "{\"username\":\"honor\"},\"lines\":[{\"id\":1,\"product_class\":\"Course Entitlement\","
+            "\"attributes\":%s}]}",
+            rows[i].attributes);
+        line_kit_message(&kit, message);
+        const struct line_outcome *outcome = line_kit_run(&kit);
+        assert_int_equal(outcome->state, LINE_FINAL);
+        assert_int_equal(outcome->status, FULFILL_STATUS_CONFIGURATION);
+        assert_string_equal(outcome->reason, "missing_attribute");
+        assert_string_equal(outcome->message, rows[i].message);
+    }
+    assert_int_equal(fake_http_request_count(), 0);
+    fake_http_reset(); /* the token, which nobody asked for */
+}
+
 static void test_refusals_of_creating(void **state)
 {
     static const struct {
@@ -209,6 +240,7 @@ static void test_the_api_key_is_not_enough(void **state)
     assert_int_equal(line_kit_run(&kit)->state, LINE_FINAL);
     assert_string_equal(kit.outcome.reason, "credentials");
     assert_int_equal(fake_http_request_count(), 0);
+    fake_http_reset(); /* the token, which nobody asked for */
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, open_kit, close_kit)
@@ -221,6 +253,7 @@ int main(void)
         TEST(test_what_is_there_already_is_found_by_course_and_order),
         TEST(test_after_a_lost_answer_it_is_looked_for_page_by_page),
         TEST(test_a_list_without_end_is_given_up),
+        TEST(test_what_is_bought_is_not_guessed),
         TEST(test_refusals_of_creating),
         TEST(test_a_refund_ends_the_entitlement_that_fulfilment_returned),
         TEST(test_after_a_lost_answer_to_a_refund_it_is_looked_for),

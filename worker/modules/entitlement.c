@@ -312,9 +312,22 @@ static int can_look_up(const struct state *state, const struct fulfill_call *cal
     return state->host->text(call, FULFILL_USERNAME) && seat_attribute(state->host, call, "UUID");
 }
 
+/* The first attribute that is needed and not there; NULL = none. A mode is not guessed: it is what was paid
+ * for. */
+static const char *missing_attribute(const struct fulfill_host *host, const struct fulfill_call *call,
+                                     int refund)
+{
+    if (!seat_attribute(host, call, "UUID"))
+        return "attributes.UUID is missing";
+    if (!refund && !seat_attribute(host, call, "certificate_type"))
+        return "attributes.certificate_type is missing";
+    return NULL;
+}
+
 static struct state *prepare(const struct fulfill_host *host, struct fulfill_call *call, int refund)
 {
     struct state *state = host->state(call, sizeof(*state));
+    const char *missing = missing_attribute(host, call, refund);
     const char *finding = NULL;
     struct fulfill_result result;
 
@@ -322,12 +335,12 @@ static struct state *prepare(const struct fulfill_host *host, struct fulfill_cal
         finding = "nonsense";
     else if (!host->text(call, FULFILL_USERNAME))
         finding = "no_user";
-    else if (!seat_attribute(host, call, "UUID"))
+    else if (missing)
         finding = "missing_attribute";
     if (finding) {
         host->judge(call, FULFILL_OPERATION_FULFILL, NULL, finding, &result);
         if (strcmp(finding, "missing_attribute") == 0)
-            result.message = "attributes.UUID is missing";
+            result.message = missing;
         host->finish(call, &result);
         return NULL;
     }
