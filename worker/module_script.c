@@ -149,7 +149,8 @@ static void serve(int listener, const json_t *answers)
             continue;
         }
         show_request(&request);
-        count(next + 1, json_array_size(answers)); /* before the answer: with the last one, the end may come */
+        count(next + 1,
+              json_array_size(answers)); /* before the answer: with the last one, the end may come */
         answer_one(fd, json_array_get(answers, next++));
     }
 }

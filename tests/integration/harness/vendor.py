@@ -77,7 +77,7 @@ class Vendor:
         if path == "/hook":
             return self._hook(request["headers"].get("Idempotency-Key"), body)
         if path == "/slow":
-            time.sleep(SLOW_S)
+            self._released.wait(SLOW_S)
         if path in ("/slow", "/silent", "/thing"):
             return 200, {}
         if path == "/session":
