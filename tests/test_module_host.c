@@ -156,6 +156,7 @@ static void test_answers_are_judged_by_the_hosts_table(void **state)
     (void)state;
     fake_http_respond("POST", "/thing", 503, "{\"message\":\"busy\"}");
     expect(run("post"), LINE_FAILED, "server_error");
+    assert_true(kit.outcome.look_first);
     assert_string_equal(kit.outcome.message, "busy");
 }
 

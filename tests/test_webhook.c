@@ -210,6 +210,19 @@ static void test_what_an_accepted_job_answers_at_last(void **state)
     }
 }
 
+static void test_a_5xx_leaves_in_doubt_what_a_4xx_does_not(void **state)
+{
+    (void)state;
+    open_kit("final_statuses = 501\n");
+    for (int status = 500; status < 505; status++) {
+        kit.outcome.look_first = false;
+        fake_http_respond("POST", "/api/licences", status, "");
+        assert_int_equal(line_kit_run(&kit)->look_first, status != 501);
+    }
+    fake_http_respond("POST", "/api/licences", 422, "");
+    assert_false(line_kit_run(&kit)->look_first);
+}
+
 static void test_a_place_to_ask_may_be_a_url_below_the_base_url(void **state)
 {
     (void)state;
@@ -284,6 +297,7 @@ int main(void)
         TEST(test_a_202_that_never_finishes_is_tried_again),
         TEST(test_a_202_that_says_not_where_to_ask_is_a_bad_response),
         TEST(test_what_an_accepted_job_answers_at_last),
+        TEST(test_a_5xx_leaves_in_doubt_what_a_4xx_does_not),
         TEST(test_a_place_to_ask_may_be_a_url_below_the_base_url),
         TEST(test_keys_of_its_section_are_checked),
         TEST(test_one_upstreams_breaker_does_not_hold_up_another),

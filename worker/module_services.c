@@ -182,6 +182,9 @@ static void finish_by_answer(struct fulfill_call *call, const struct fulfill_ans
         return;
     module_call_judge(call, call->run->refund ? FULFILL_OPERATION_REFUND : FULFILL_OPERATION_FULFILL, answer,
                       NULL, &result);
+    if (result.http_status >=
+        500) /* it may have come after the effect; of the built-in APIs we know better */
+        result.look_first = FULFILL_LOOK_NEXT;
     module_call_finish(call, &result);
 }
 

@@ -192,7 +192,7 @@ struct fulfill_host {
     void (*finish)(struct fulfill_call *call, const struct fulfill_result *result);
     /**
      * Ends the line as the host's table for transports and HTTP statuses says (docs/failures.md, rows "any"):
-     * for every answer that the module has no better word for.
+     * for every answer that the module has no better word for. After a 5xx the next attempt looks first.
      */
     void (*finish_by_answer)(struct fulfill_call *call, const struct fulfill_answer *answer);
     void (*log)(const struct fulfill_call *call, enum fulfill_log_level level, const char *message);

@@ -39,11 +39,13 @@ static enum fulfill_operation operation(const struct state *state)
     return state->refund ? FULFILL_OPERATION_REFUND : FULFILL_OPERATION_FULFILL;
 }
 
-/* Whether an answer leaves open what became of something that was accepted. */
+/* Whether an answer leaves open what became of the request: a 5xx may come from what stands before the
+ * receiver, or from its last step; so may what the place to ask says of something that was accepted. */
 static int leaves_doubt(const struct state *state, const struct fulfill_result *result)
 {
-    return state->accepted && (result->decision != FULFILL_FINAL || result->http_status < 400 ||
-                               result->http_status == 404 || result->http_status == 410);
+    return (result->http_status >= 500 && result->decision != FULFILL_FINAL) ||
+           (state->accepted && (result->decision != FULFILL_FINAL || result->http_status < 400 ||
+                                result->http_status == 404 || result->http_status == 410));
 }
 
 static void finish_found(struct state *state, struct fulfill_call *call, const struct fulfill_answer *answer,
