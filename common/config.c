@@ -42,8 +42,7 @@ struct config_entry *config_find(struct config *config, const char *section, con
     return NULL;
 }
 
-/* FULFILLD_<SECTION>_<KEY> in upper case; what is no letter or digit becomes "_". */
-static const char *environment_value(const char *section, const char *key, char *name, size_t size)
+const char *config_environment(const char *section, const char *key, char *name, size_t size)
 {
     (void)snprintf(name, size, "FULFILLD_%s_%s", section, key);
     for (char *at = name; *at != '\0'; at++)
@@ -116,7 +115,7 @@ static MUST_CHECK enum err apply_row(struct config *config, const struct config_
 {
     const struct config_entry *entry = config_find(config, section, row->key);
     char name[160], shown[VALUE_SHOWN_BYTES];
-    const char *value = environment ? environment_value(section, row->key, name, sizeof(name)) : NULL;
+    const char *value = environment ? config_environment(section, row->key, name, sizeof(name)) : NULL;
     struct fault allowed;
     enum err err;
 

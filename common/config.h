@@ -92,6 +92,10 @@ MUST_CHECK enum err config_check_unused(const struct config *config, const struc
 struct fault config_fault(const struct config *config, const struct config_entry *entry, const char *format,
                           ...) PRINTF_LIKE(3, 4);
 
+/** The value of FULFILLD_<SECTION>_<KEY> in upper case, or NULL; what is no letter or digit becomes "_".
+ * @param name  receives the variable's name */
+const char *config_environment(const char *section, const char *key, char *name, size_t size);
+
 /** The entry (key NULL: the section's first head), marked as used, or NULL. */
 struct config_entry *config_find(struct config *config, const char *section, const char *key);
 

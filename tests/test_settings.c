@@ -125,6 +125,22 @@ static void test_the_environment_reaches_lms_but_no_named_section(void **state)
     unsetenv("FULFILLD_UPSTREAM_PARTNER_BASE_URL");
 }
 
+static void test_a_value_of_the_environment_is_told_as_such(void **state)
+{
+    (void)state;
+    setenv("FULFILLD_LMS_BASE_URL", "ftp://user:secret@host", 1);
+    expect_fault(
+        "[lms]\nbase_url = http://well",
+        "environment FULFILLD_LMS_BASE_URL (lms.base_url): expected http:// or https://, a host, no query");
+    unsetenv("FULFILLD_LMS_BASE_URL");
+    setenv("FULFILLD_AMQP_URIS", "amqp://host:99999", 1);
+    expect_fault(
+        "[lms]\nbase_url = http://well",
+        "environment FULFILLD_AMQP_URIS (amqp.uris): broker address \"amqp://host:99999\": the port must be "
+        "1..65535; allowed is amqp[s]://[user:password@]host[:port][/vhost]");
+    unsetenv("FULFILLD_AMQP_URIS");
+}
+
 static void test_the_lms_is_required_only_when_a_module_in_use_needs_it(void **state)
 {
     (void)state;
@@ -320,6 +336,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_product_classes_map_to_modules),
         cmocka_unit_test(test_upstreams_have_keys_of_their_own_and_the_breakers_defaults),
         cmocka_unit_test(test_the_environment_reaches_lms_but_no_named_section),
+        cmocka_unit_test(test_a_value_of_the_environment_is_told_as_such),
         cmocka_unit_test(test_the_lms_is_required_only_when_a_module_in_use_needs_it),
         cmocka_unit_test(test_what_does_not_fit_together_is_refused),
         cmocka_unit_test(test_a_secret_loses_only_the_line_end_at_its_end),

@@ -12,13 +12,24 @@
 #include <string.h>
 #include <strings.h>
 
-/* A fault about section.key, with its line where the file has it. */
+/* The variable that overrides section.key, if it is set. Named sections, which have a blank, and [modules]
+ * are not read from the environment. */
+static bool is_overridden(const char *section, const char *key, char *name, size_t size)
+{
+    return !strchr(section, ' ') && strcmp(section, "modules") != 0 &&
+           config_environment(section, key, name, size);
+}
+
+/* A fault about section.key, with its value where the file has it. */
 static MUST_CHECK enum err refuse(struct config *config, const char *section, const char *key,
                                   const char *words, struct fault *ret_fault)
 {
     const struct config_entry *entry = config_find(config, section, key);
+    char variable[160];
 
-    if (entry)
+    if (is_overridden(section, key, variable, sizeof(variable)))
+        *ret_fault = fault_make(ERR_CONFIG, "environment %s (%s.%s): %s", variable, section, key, words);
+    else if (entry)
         *ret_fault = config_fault(config, entry, "%s", words);
     else
         *ret_fault = fault_make(ERR_CONFIG, "%s: %s.%s: %s", config->name, section, key, words);
@@ -58,8 +69,12 @@ static enum err refuse_address(struct config *config, const char *section, const
                                const struct fault *fault, struct fault *ret_fault)
 {
     const struct config_entry *entry = config_find(config, section, key);
+    char variable[160];
 
-    if (entry && entry->line > 0)
+    if (is_overridden(section, key, variable, sizeof(variable)))
+        *ret_fault =
+            fault_make(ERR_CONFIG, "environment %s (%s.%s): %s", variable, section, key, fault->detail);
+    else if (entry && entry->line > 0)
         *ret_fault = fault_make(ERR_CONFIG, "%s:%d: %s.%s: %s", config->name, entry->line, section, key,
                                 fault->detail);
     else
