@@ -112,6 +112,15 @@ def test_the_order_page_says_why_a_learner_waits(day, staff):
     staff.picture("oscar-panel", "#fulfillment")
 
 
+def test_the_panel_fits_a_telephone(day, staff):
+    staff.driver.set_window_size(500, 900)
+    staff.open(f"/dashboard/orders/{day['away'].number}/")
+    width = "return document.querySelector('#fulfillment').%sWidth"
+    needed, there = [staff.driver.execute_script(width % kind) for kind in ("scroll", "client")]
+    staff.driver.set_window_size(1200, 900)
+    assert needed <= there
+
+
 def test_a_double_click_resubmits_once(day, staff):
     order = day["ghost"]
     staff.open(f"/dashboard/orders/{order.number}/")

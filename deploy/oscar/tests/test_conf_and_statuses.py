@@ -5,6 +5,9 @@ from django.db import connection
 
 from oscar_fulfillment import conf, statuses
 
+# Django's own checks ask the database what it can do.
+pytestmark = pytest.mark.django_db
+
 
 def test_the_sandbox_passes_the_checks():
     assert not [problem for problem in run_checks() if problem.id.startswith("oscar_fulfillment")]
@@ -63,7 +66,6 @@ def test_a_shop_adds_and_removes_product_types(settings):
     assert types["Seat"]["module"] == "enrollment"
 
 
-@pytest.mark.django_db
 def test_the_migrations_make_the_models(settings):
     settings.MIGRATION_MODULES = {}
     call_command("makemigrations", "oscar_fulfillment", check=True, dry_run=True, verbosity=0)
