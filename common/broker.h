@@ -121,8 +121,13 @@ typedef void broker_delivery_fn(void *context, struct delivery delivery, struct 
  */
 struct broker_consumer *broker_consume(struct broker *broker, const char *queue, uint16_t prefetch,
                                        size_t max_body_bytes, broker_delivery_fn *fn, void *context);
-/** Pauses (basic.cancel; what was delivered stays ours) or goes on. Idempotent. */
+/**
+ * Pauses (basic.cancel; what was delivered stays ours) or goes on. Idempotent. A pause takes what is on its
+ * way first, up to the prefetch and a second, and holds acks back meanwhile: nothing comes back to the queue.
+ */
 void broker_consumer_pause(struct broker_consumer *consumer, bool paused);
+/** Pauses for good and at once: what is on its way goes back to the queue, marked as redelivered. */
+void broker_consumer_stop(struct broker_consumer *consumer);
 bool broker_consumer_active(const struct broker_consumer *consumer); /* the broker has confirmed it */
 /** Not after broker_close(), which frees what is left. What it has delivered stays ours. NULL is fine. */
 void broker_consumer_free(struct broker_consumer *consumer);

@@ -18,6 +18,7 @@
     X(PROBING, "asked whether the queue is there")                                                           \
     X(SUBSCRIBING, "basic.consume sent")                                                                     \
     X(ACTIVE, "the broker has confirmed it")                                                                 \
+    X(QUIETING, "to be paused: takes what is on its way, and holds acks back so that no more is sent")       \
     X(CANCELING, "basic.cancel sent")
 
 enum consumer_state {
@@ -26,7 +27,18 @@ enum consumer_state {
 #undef STATE
 };
 
-enum { RETRY_FIRST_MS = 200, RETRY_MAX_MS = 5000, URGENT_PREFETCH = 4 };
+/*
+ * What is on its way to a consumer when it is cancelled comes back to its queue as redelivered
+ * (RabbitMQ 3.10, rabbit_fifo_client), which says of an order that it may have been run. So it is cancelled
+ * when nothing has come for QUIET_MS, or the prefetch is used up.
+ */
+enum {
+    RETRY_FIRST_MS = 200,
+    RETRY_MAX_MS = 5000,
+    URGENT_PREFETCH = 4,
+    QUIET_MS = 50,
+    QUIETING_MAX_MS = 1000
+};
 
 struct broker_consumer {
     struct broker *broker;
@@ -40,9 +52,11 @@ struct broker_consumer {
     uint32_t subscription; /* counts the basic.consumes, so that answers to an older one are known */
     enum consumer_state state;
     bool paused;
+    bool at_once;                   /* a pause that does not wait for quiet */
+    int64_t quiet_by_ms;            /* while QUIETING: cancelled then, quiet or not; loop clock */
     bool gone;                      /* freed by its owner while a probe is out */
     struct broker_declare_op probe; /* in flight while its `done` is set */
-    struct loop_timer retry_timer;
+    struct loop_timer timer;        /* WAITING: asks again; QUIETING: nothing has come for so long */
     int64_t retry_ms;
 };
 
@@ -57,7 +71,7 @@ static struct broker_link_end *consuming(struct broker *broker)
 static void enter(struct broker_consumer *consumer, enum consumer_state state)
 {
     consumer->state = state;
-    loop_timer_stop(&consumer->retry_timer);
+    loop_timer_stop(&consumer->timer);
 }
 
 static void format_tag(const struct broker_consumer *consumer, char *out, size_t size)
@@ -105,7 +119,7 @@ static void release(struct broker_consumer *consumer)
     while (*slot != consumer)
         slot = &(*slot)->next;
     *slot = consumer->next;
-    loop_timer_stop(&consumer->retry_timer);
+    loop_timer_stop(&consumer->timer);
     free(consumer->queue);
     free(consumer);
 }
@@ -113,7 +127,7 @@ static void release(struct broker_consumer *consumer)
 static void wait_for_queue(struct broker_consumer *consumer)
 {
     enter(consumer, CONSUMER_WAITING);
-    loop_timer_start(&consumer->retry_timer, consumer->retry_ms);
+    loop_timer_start(&consumer->timer, consumer->retry_ms);
     consumer->retry_ms = consumer->retry_ms * 2 < RETRY_MAX_MS ? consumer->retry_ms * 2 : RETRY_MAX_MS;
 }
 
@@ -126,6 +140,25 @@ static void send_cancel(struct broker_consumer *consumer)
     cancel.consumer_tag = amqp_cstring_bytes(tag);
     enter(consumer, CONSUMER_CANCELING);
     broker_wire_send(consuming(consumer->broker)->wire, BROKER_WIRE_MAIN, AMQP_BASIC_CANCEL_METHOD, &cancel);
+}
+
+static void quiet_down(struct broker_consumer *consumer)
+{
+    enter(consumer, CONSUMER_QUIETING);
+    consumer->quiet_by_ms = loop_now_ms(consumer->broker->loop) + QUIETING_MAX_MS;
+    loop_timer_start(&consumer->timer, QUIET_MS);
+}
+
+/* Something came after all. */
+static void go_on_quieting(struct broker_consumer *consumer)
+{
+    const struct broker_acks *acks = &consumer->broker->acks;
+
+    if (acks->unsettled + acks->done >= consumer->prefetch ||
+        loop_now_ms(consumer->broker->loop) >= consumer->quiet_by_ms)
+        send_cancel(consumer);
+    else
+        loop_timer_start(&consumer->timer, QUIET_MS);
 }
 
 static void subscribe(struct broker_consumer *consumer)
@@ -184,9 +217,22 @@ static void pursue(struct broker_consumer *consumer)
             enter(consumer, CONSUMER_OFF);
         return;
     case CONSUMER_SUBSCRIBING:
-    case CONSUMER_ACTIVE:
-        if (consumer->paused)
+        if (consumer->paused && consumer->at_once)
             send_cancel(consumer);
+        return;
+    case CONSUMER_ACTIVE:
+        if (consumer->paused && consumer->at_once)
+            send_cancel(consumer);
+        else if (consumer->paused)
+            quiet_down(consumer);
+        return;
+    case CONSUMER_QUIETING:
+        if (!consumer->paused) {
+            enter(consumer, CONSUMER_ACTIVE);
+            broker_settle_flush(consumer->broker);
+        } else if (consumer->at_once) {
+            send_cancel(consumer);
+        }
         return;
     case CONSUMER_PROBING:
     case CONSUMER_CANCELING:
@@ -194,10 +240,14 @@ static void pursue(struct broker_consumer *consumer)
     }
 }
 
-static void on_retry_timer(struct loop_timer *timer)
+static void on_timer(struct loop_timer *timer)
 {
-    struct broker_consumer *consumer = container_of(timer, struct broker_consumer, retry_timer);
+    struct broker_consumer *consumer = container_of(timer, struct broker_consumer, timer);
 
+    if (consumer->state == CONSUMER_QUIETING) {
+        send_cancel(consumer);
+        return;
+    }
     enter(consumer, CONSUMER_OFF);
     pursue(consumer);
 }
@@ -221,7 +271,7 @@ struct broker_consumer *broker_consume(struct broker *broker, const char *queue,
     consumer->context = context;
     consumer->id = ++broker->consumer_next_id;
     consumer->retry_ms = RETRY_FIRST_MS;
-    loop_timer_init(&consumer->retry_timer, broker->loop, on_retry_timer);
+    loop_timer_init(&consumer->timer, broker->loop, on_timer);
     consumer->next = broker->consumers;
     broker->consumers = consumer;
     pursue(consumer);
@@ -234,6 +284,18 @@ void broker_consumer_pause(struct broker_consumer *consumer, bool paused)
     pursue(consumer);
 }
 
+void broker_consumer_stop(struct broker_consumer *consumer)
+{
+    consumer->at_once = true;
+    broker_consumer_pause(consumer, true);
+}
+
+static bool is_subscribed(const struct broker_consumer *consumer)
+{
+    return consumer->state == CONSUMER_SUBSCRIBING || consumer->state == CONSUMER_ACTIVE ||
+           consumer->state == CONSUMER_QUIETING;
+}
+
 bool broker_consumer_active(const struct broker_consumer *consumer)
 {
     return consumer->state == CONSUMER_ACTIVE;
@@ -243,11 +305,10 @@ void broker_consumer_free(struct broker_consumer *consumer)
 {
     if (!consumer)
         return;
-    if (broker_link_ready(consuming(consumer->broker)) &&
-        (consumer->state == CONSUMER_ACTIVE || consumer->state == CONSUMER_SUBSCRIBING))
+    if (broker_link_ready(consuming(consumer->broker)) && is_subscribed(consumer))
         send_cancel(consumer);
     consumer->gone = true;
-    loop_timer_stop(&consumer->retry_timer);
+    loop_timer_stop(&consumer->timer);
     if (!consumer->probe.done)
         release(consumer);
 }
@@ -282,7 +343,7 @@ static void on_canceled_by_broker(struct broker *broker, const amqp_basic_cancel
 
     if (!cancel->nowait)
         broker_wire_send(consuming(broker)->wire, BROKER_WIRE_MAIN, AMQP_BASIC_CANCEL_OK_METHOD, &ok);
-    if (consumer && (consumer->state == CONSUMER_ACTIVE || consumer->state == CONSUMER_SUBSCRIBING))
+    if (consumer && is_subscribed(consumer))
         wait_for_queue(consumer);
 }
 
@@ -295,6 +356,7 @@ bool broker_consumer_on_method(struct broker *broker, uint32_t method, void *dec
         if (consumer && consumer->state == CONSUMER_SUBSCRIBING) {
             enter(consumer, CONSUMER_ACTIVE);
             consumer->retry_ms = RETRY_FIRST_MS;
+            pursue(consumer);
         }
         return true;
     }
@@ -326,8 +388,19 @@ void broker_consumer_on_deliver(struct broker *broker, struct broker_content *co
         broker_requeue(broker, delivery);
         return;
     }
+    if (consumer->state == CONSUMER_QUIETING)
+        go_on_quieting(consumer);
     content->message = (struct message){0};
     consumer->fn(consumer->context, delivery, &message);
+}
+
+bool broker_consumer_holds_acks(const struct broker *broker)
+{
+    for (const struct broker_consumer *each = broker->consumers; each; each = each->next) {
+        if (each->state == CONSUMER_QUIETING)
+            return true;
+    }
+    return false;
 }
 
 size_t broker_consumer_acks_may_wait(const struct broker *broker)

@@ -90,6 +90,8 @@ void broker_consumer_on_deliver(struct broker *broker, struct broker_content *co
 size_t broker_consumer_body_limit(const struct broker *broker, const struct broker_content *content);
 /** How many finished deliveries may wait for an older one: more would leave the broker nothing to send. */
 size_t broker_consumer_acks_may_wait(const struct broker *broker);
+/** Whether acks must wait altogether, for a second at the most: one is about to be paused. */
+bool broker_consumer_holds_acks(const struct broker *broker);
 void broker_consumer_free_all(struct broker *broker);
 
 /* ---- broker_settle.c: acks, and basic.get ---- */

@@ -29,7 +29,7 @@ static void on_acks_timer(struct loop_timer *timer)
 {
     struct broker *broker = container_of(timer, struct broker, acks_timer);
 
-    if (broker_link_ready(consuming(broker)))
+    if (broker_link_ready(consuming(broker)) && !broker_consumer_holds_acks(broker))
         broker_acks_flush(&broker->acks, 0, send_ack, broker);
 }
 
@@ -41,7 +41,7 @@ void broker_settle_init(struct broker *broker)
 
 void broker_settle_flush(struct broker *broker)
 {
-    if (broker->acks.done == 0)
+    if (broker->acks.done == 0 || (!broker->closing && broker_consumer_holds_acks(broker)))
         return;
     broker_acks_flush(&broker->acks, broker->closing ? 0 : broker_consumer_acks_may_wait(broker), send_ack,
                       broker);

@@ -387,6 +387,32 @@ static void a_paused_consumer_gets_nothing_until_it_goes_on(void **state)
     wait_seen(fixture, 1);
 }
 
+/* Messages come all the while: what is on its way when it is paused must not come back as redelivered. */
+static void a_pause_takes_what_is_on_its_way(void **state)
+{
+    struct fixture *fixture = need(state);
+    size_t acked = 0;
+
+    consume(fixture, SEEN_MAX);
+    wait_for(fixture, is_active);
+    fixture->published = 0;
+    for (size_t i = 0; i < SEEN_MAX; i++)
+        publish(fixture, i, fixture->queue, "id", NULL, "x");
+    wait_seen(fixture, 1);
+    broker_consumer_pause(fixture->consumer, true);
+    fixture->wanted = SEEN_MAX;
+    wait_for(fixture, has_published);
+    do { /* RabbitMQ counts a cancelled consumer until it has acked everything */
+        for (; acked < fixture->seen_count; acked++)
+            broker_ack(fixture->broker, fixture->seen[acked].delivery);
+        (void)queue_length(fixture);
+    } while (fixture->declare.consumer_count > 0);
+    broker_consumer_pause(fixture->consumer, false);
+    wait_seen(fixture, SEEN_MAX);
+    for (size_t i = 0; i < SEEN_MAX; i++)
+        assert_false(fixture->seen[i].message.redelivered);
+}
+
 static void a_body_over_the_limit_arrives_empty_and_the_next_one_whole(void **state)
 {
     struct fixture *fixture = need(state);
@@ -462,6 +488,7 @@ int main(void)
         CASE(a_requeued_message_comes_again),
         CASE(prefetch_bounds_what_is_held),
         CASE(a_paused_consumer_gets_nothing_until_it_goes_on),
+        CASE(a_pause_takes_what_is_on_its_way),
         CASE(a_body_over_the_limit_arrives_empty_and_the_next_one_whole),
         CASE(get_brings_one_message_or_none),
         CASE(a_missing_queue_is_a_configuration_fault_and_the_link_stays_up),

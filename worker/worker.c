@@ -93,7 +93,10 @@ void worker_gate(struct worker *worker)
         loop_timer_start(&worker->open_timer, closed_until - now_ms);
     }
     if (worker->consumer) {
-        broker_consumer_pause(worker->consumer, !open);
+        if (worker->draining)
+            broker_consumer_stop(worker->consumer);
+        else
+            broker_consumer_pause(worker->consumer, !open);
         worker_links_gate_set(worker, open);
     }
 }

@@ -329,6 +329,11 @@ void broker_consumer_pause(struct broker_consumer *consumer, bool paused)
     fake_world_wake();
 }
 
+void broker_consumer_stop(struct broker_consumer *consumer)
+{
+    broker_consumer_pause(consumer, true);
+}
+
 bool broker_consumer_active(const struct broker_consumer *consumer)
 {
     return consumer->active;
