@@ -6,7 +6,7 @@
  */
 #include "common/broker_confirms.h"
 
-enum { FIRST_CAPACITY = 256, FINGERPRINT_EDGE_BYTES = 512 };
+enum { FIRST_CAPACITY = 256, FINGERPRINT_EDGE_BYTES = 128 };
 
 void broker_confirms_init(struct broker_confirms *confirms)
 {

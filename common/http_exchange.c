@@ -67,9 +67,9 @@ static bool append_header(struct http_exchange *exchange, const struct http_head
         return false;
     /* libcurl's spelling: "Name;" sends an empty header, "Name:" would remove it. */
     if (*header->value == '\0')
-        snprintf(line, size, "%s;", header->name);
+        stpcpy(stpcpy(line, header->name), ";");
     else
-        snprintf(line, size, "%s: %s", header->name, header->value);
+        stpcpy(stpcpy(stpcpy(line, header->name), ": "), header->value);
     return append_line(exchange, line);
 }
 

@@ -95,20 +95,29 @@ void text_printf(struct text *text, const char *format, ...)
     va_end(args);
 }
 
-void text_integer(struct text *text, int64_t number)
+size_t text_write_integer(char *out, int64_t number)
 {
-    char digits[24];
+    char digits[TEXT_INTEGER_BYTES];
     size_t at = sizeof(digits);
     /* The magnitude of INT64_MIN has no int64_t. */
     uint64_t magnitude = number < 0 ? 0 - (uint64_t)number : (uint64_t)number;
 
+    digits[--at] = '\0';
     do {
         digits[--at] = (char)('0' + magnitude % 10);
         magnitude /= 10;
     } while (magnitude > 0);
     if (number < 0)
         digits[--at] = '-';
-    text_append(text, digits + at, sizeof(digits) - at);
+    memcpy(out, digits + at, sizeof(digits) - at);
+    return sizeof(digits) - at - 1;
+}
+
+void text_integer(struct text *text, int64_t number)
+{
+    char digits[TEXT_INTEGER_BYTES];
+
+    text_append(text, digits, text_write_integer(digits, number));
 }
 
 /* Appends the escape of one byte that may not stand in a JSON string. */

@@ -45,6 +45,10 @@ void text_json_string(struct text *text, const char *bytes, size_t length);
 /** The same for a NUL-terminated string; NULL becomes null. */
 void text_json(struct text *text, const char *string);
 
+enum { TEXT_INTEGER_BYTES = 21 /* of INT64_MIN and a NUL */ };
+/** Writes the number in decimal and a NUL, TEXT_INTEGER_BYTES at most; returns its length. */
+size_t text_write_integer(char *out, int64_t number);
+
 /** The contents so far, never NULL; borrowed until the next call. */
 const char *text_peek(const struct text *text);
 

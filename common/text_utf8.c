@@ -93,6 +93,13 @@ size_t text_utf8_copy(char *out, size_t size, const char *bytes, size_t length)
 
     for (size_t at = 0; at < length;) {
         const char *piece = bytes + at;
+
+        if (*piece >= ' ' && *piece <= '~' && written + 2 <= size) { /* most are */
+            out[written++] = *piece;
+            at++;
+            continue;
+        }
+
         size_t taken = text_utf8_sequence(piece, length - at);
         size_t piece_length = taken;
 

@@ -109,6 +109,33 @@ static void test_the_longest_order_is_claimed_in_one_step(void **state)
     assert_string_equal(REDIS("HLEN", bench_order_key(&item)), "2005"); /* two of each line, and five */
 }
 
+/* How many commands Redis has run since CONFIG RESETSTAT, those inside scripts as well. */
+static long commands_run(void)
+{
+    long count = 0;
+
+    for (const char *row = REDIS("INFO", "commandstats"); (row = strstr(row, "cmdstat_")); row++) {
+        const char *calls = strstr(row, ":calls=");
+
+        if (calls && strncmp(row, "cmdstat_config", 14) != 0 && strncmp(row, "cmdstat_ping", 12) != 0)
+            count += strtol(calls + strlen(":calls="), NULL, 10);
+    }
+    return count;
+}
+
+/* Redis has one thread for all workers: what each order asks of it bounds the pool (docs/performance.md). */
+static void test_an_order_done_at_the_first_try_costs_redis_twelve_commands(void **state)
+{
+    struct seen run;
+
+    (void)state;
+    REDIS("CONFIG", "RESETSTAT");
+    run = bench_expect(&seat, original, CLAIM_RUN);
+    assert_int_equal(
+        bench_record(&seat, &run, (struct outcome){RECORD_DONE, .attempts = 1, .finished = "cc"}), OK);
+    assert_in_range(commands_run(), 2, 12); /* the two scripts, and ten inside */
+}
+
 static void test_a_second_copy_is_busy_while_the_first_runs(void **state)
 {
     struct seen busy;
@@ -494,6 +521,7 @@ int main(void)
         TEST(test_the_first_copy_runs_at_generation_one),
         TEST(test_a_new_order_is_claimed_alike_by_a_first_copy_and_by_any_other),
         TEST(test_the_longest_order_is_claimed_in_one_step),
+        TEST(test_an_order_done_at_the_first_try_costs_redis_twelve_commands),
         TEST(test_a_second_copy_is_busy_while_the_first_runs),
         TEST(test_other_items_of_the_order_are_busy_and_other_orders_are_not),
         TEST(test_others_finished_is_over_every_line_of_the_order),

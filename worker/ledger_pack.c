@@ -5,8 +5,6 @@
 #include "worker/ledger_pack.h"
 
 #include <assert.h>
-#include <inttypes.h>
-#include <stdio.h>
 #include <string.h>
 
 /* "{", "}" and "%" would break the hash tag or the encoding; control bytes would break a terminal. */
@@ -84,8 +82,7 @@ void ledger_pack_number(struct ledger *ledger, int64_t number)
 
     assert(ledger->number_count < LEDGER_MAX_NUMBERS);
     text = ledger->numbers[ledger->number_count++];
-    snprintf(text, LEDGER_NUMBER_BYTES, "%" PRId64, number);
-    ledger_pack_text(ledger, text);
+    ledger_pack_bytes(ledger, text, text_write_integer(text, number));
 }
 
 void ledger_pack_flag(struct ledger *ledger, bool flag)

@@ -5,13 +5,13 @@
 #ifndef FULFILLD_WORKER_LEDGER_PACK_H
 #define FULFILLD_WORKER_LEDGER_PACK_H
 
+#include "common/text.h"
 #include "worker/ledger.h"
 
 enum {
     LEDGER_LINE_ARGS = 3,
     LEDGER_MAX_ARGS = 24 + LEDGER_LINE_ARGS * ORDER_MAX_LINES,
     LEDGER_MAX_NUMBERS = 24 + ORDER_MAX_LINES,
-    LEDGER_NUMBER_BYTES = 21,
     LEDGER_MAX_COUNT = 1000000000 /* generations and attempts above this are somebody's mistake */
 };
 
@@ -25,7 +25,7 @@ struct ledger {
     size_t key_bytes;
     size_t arg_count, number_count;
     struct store_arg args[LEDGER_MAX_ARGS];
-    char numbers[LEDGER_MAX_NUMBERS][LEDGER_NUMBER_BYTES];
+    char numbers[LEDGER_MAX_NUMBERS][TEXT_INTEGER_BYTES];
 };
 
 void ledger_pack_start(struct ledger *ledger, const char *order_number, const char *item_id);

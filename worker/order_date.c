@@ -7,7 +7,6 @@
 
 #include <ctype.h>
 #include <stdint.h>
-#include <stdio.h>
 #include <string.h>
 
 struct civil {
@@ -133,6 +132,14 @@ static bool take_civil(const char **at, struct civil *ret_civil)
     return true;
 }
 
+/* A number below 100, and what follows it; returns its end. */
+static char *put_two(char *at, int number, const char *behind)
+{
+    *at++ = (char)('0' + number / 10);
+    *at++ = (char)('0' + number % 10);
+    return stpcpy(at, behind);
+}
+
 bool order_date_to_utc(const char *text, char *ret_utc)
 {
     int64_t seconds, second_of_day;
@@ -147,9 +154,12 @@ bool order_date_to_utc(const char *text, char *ret_utc)
     civil = civil_of((seconds - second_of_day) / 86400);
     if (civil.year < 1 || civil.year > 9999)
         return false;
-    /* The masks change nothing; they let the compiler see that it fits. */
-    snprintf(ret_utc, ORDER_DATE_BYTES, "%04u-%02u-%02uT%02u:%02u:%02uZ", (unsigned)civil.year & 0x3fff,
-             (unsigned)civil.month & 15, (unsigned)civil.day & 31, (unsigned)(second_of_day / 3600) & 31,
-             (unsigned)(second_of_day / 60 % 60) & 63, (unsigned)(second_of_day % 60) & 63);
+    ret_utc = put_two(ret_utc, civil.year / 100, "");
+    ret_utc = put_two(ret_utc, civil.year % 100, "-");
+    ret_utc = put_two(ret_utc, civil.month, "-");
+    ret_utc = put_two(ret_utc, civil.day, "T");
+    ret_utc = put_two(ret_utc, (int)(second_of_day / 3600), ":");
+    ret_utc = put_two(ret_utc, (int)(second_of_day / 60 % 60), ":");
+    put_two(ret_utc, (int)(second_of_day % 60), "Z");
     return true;
 }

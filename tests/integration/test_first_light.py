@@ -60,6 +60,21 @@ def test_an_order_is_fulfilled_and_its_event_says_so(stack):
     assert len(stack.client.events_of(order["order_number"])) == 1
 
 
+def test_an_order_asks_redis_twice(stack):
+    """A claim and a record. Redis has one thread: what each order asks of it bounds the whole pool."""
+    def asked():
+        return stack.redis.client().info("commandstats").get("cmdstat_evalsha", {"calls": 0})["calls"]
+
+    orders = [messages.order() for _ in range(100)]
+    before = asked()
+    stack.client.publish_many(orders)
+    for order in orders:
+        stack.client.wait_event(order["order_number"], "complete")
+    # Besides, each worker looks at the breakers and rates from time to time, however many orders there are.
+    assert 2 <= (asked() - before) / len(orders) < 3
+
+
+
 def test_the_request_is_what_the_lms_expects_and_nothing_more(stack):
     order = messages.order()
     stack.run(order)
