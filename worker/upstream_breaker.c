@@ -122,23 +122,34 @@ static void on_turn_timer(struct loop_timer *timer)
     tell(container_of(timer, struct upstream, turn_timer));
 }
 
-/* Takes Redis' word: the seven columns of breaker_state.lua from `first` on. */
-static void look(struct upstream *upstream, const struct store_reply *reply, size_t first)
+/* Takes the columns of the upstream's hash from `first` on. Of no use before its clock is known as well. */
+static void take_columns(struct upstream *upstream, const struct store_reply *reply, size_t first)
 {
     struct breaker_view *view = &upstream->view;
+
+    if (store_reply_count(reply) < first + 6)
+        return;
+    view->failures = store_reply_int(store_reply_at(reply, first));
+    view->open_until_ms = store_reply_int(store_reply_at(reply, first + 1));
+    view->opens = store_reply_int(store_reply_at(reply, first + 2));
+    view->probe_until_ms = store_reply_int(store_reply_at(reply, first + 3));
+    view->pause_until_ms = store_reply_int(store_reply_at(reply, first + 4));
+    snprintf(view->words, sizeof(view->words), "%s", store_reply_str(store_reply_at(reply, first + 5), NULL));
+    if (view->clock_known)
+        view->seen_ms = loop_now_ms(upstream->loop);
+    tell(upstream);
+}
+
+/* Takes a script's word: Redis' clock, then the columns, from `first` on. */
+static void look(struct upstream *upstream, const struct store_reply *reply, size_t first)
+{
     int64_t now_ms = store_reply_int(store_reply_at(reply, first));
 
-    if (store_reply_count(reply) < first + 7 || now_ms <= 0)
+    if (now_ms <= 0)
         return;
-    view->clock_offset_ms = now_ms - loop_now_ms(upstream->loop);
-    view->failures = store_reply_int(store_reply_at(reply, first + 1));
-    view->open_until_ms = store_reply_int(store_reply_at(reply, first + 2));
-    view->opens = store_reply_int(store_reply_at(reply, first + 3));
-    view->probe_until_ms = store_reply_int(store_reply_at(reply, first + 4));
-    view->pause_until_ms = store_reply_int(store_reply_at(reply, first + 5));
-    snprintf(view->words, sizeof(view->words), "%s", store_reply_str(store_reply_at(reply, first + 6), NULL));
-    view->seen_ms = loop_now_ms(upstream->loop);
-    tell(upstream);
+    upstream->view.clock_offset_ms = now_ms - loop_now_ms(upstream->loop);
+    upstream->view.clock_known = true;
+    take_columns(upstream, reply, first + 1);
 }
 
 /* ---- the poll ---- */
@@ -152,11 +163,39 @@ static void on_state_reply(struct store_op *op, const struct store_reply *reply,
     upstream_release(upstream);
 }
 
+static void on_columns_reply(struct store_op *op, const struct store_reply *reply, const struct fault *fault)
+{
+    struct upstream *upstream = container_of(op, struct upstream, poll_op);
+
+    if (fault->code == OK)
+        take_columns(upstream, reply, 0);
+    upstream_release(upstream);
+}
+
+static bool may_ask(const struct upstream *upstream)
+{
+    return !upstream->closing && upstream_has_store(upstream) && !store_op_active(&upstream->poll_op);
+}
+
+/* A plain command: with each claim, a script would cost as much again as the claim's own. */
 void upstream_refresh(struct upstream *upstream)
+{
+    const struct store_arg args[] = {STORE_ARG("HMGET"),       STORE_ARG(upstream->breaker_key),
+                                     STORE_ARG("failures"),    STORE_ARG("open_until"),
+                                     STORE_ARG("opens"),       STORE_ARG("probe_until"),
+                                     STORE_ARG("pause_until"), STORE_ARG("words")};
+
+    if (!may_ask(upstream))
+        return;
+    upstream_hold(upstream);
+    store_command_start(upstream->store, &upstream->poll_op, args, ARRAY_LEN(args), on_columns_reply);
+}
+
+static void poll(struct upstream *upstream)
 {
     struct store_arg key = STORE_ARG(upstream->breaker_key);
 
-    if (upstream->closing || !upstream_has_store(upstream) || store_op_active(&upstream->poll_op))
+    if (!may_ask(upstream))
         return;
     upstream_hold(upstream);
     store_script_start(upstream->store, &upstream->poll_op, scripts_find("breaker_state"), &key, 1, NULL, 0,
@@ -165,7 +204,7 @@ void upstream_refresh(struct upstream *upstream)
 
 static void on_poll_timer(struct loop_timer *timer)
 {
-    upstream_refresh(container_of(timer, struct upstream, poll_timer));
+    poll(container_of(timer, struct upstream, poll_timer));
     loop_timer_start(timer, POLL_MS);
 }
 

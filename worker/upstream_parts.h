@@ -18,8 +18,9 @@ struct call_list {
 /* What Redis said of the breaker; times in ms of Redis' clock, 0 = none. */
 struct breaker_view {
     int64_t failures, open_until_ms, opens, probe_until_ms, pause_until_ms;
-    int64_t clock_offset_ms; /* Redis' clock minus the loop's */
-    int64_t seen_ms;         /* loop clock of the last news */
+    int64_t clock_offset_ms; /* Redis' clock minus the loop's; of our own clock while !clock_known */
+    bool clock_known;
+    int64_t seen_ms; /* loop clock of the last news */
     char words[UPSTREAM_WORDS_BYTES];
 };
 

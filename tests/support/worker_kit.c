@@ -83,8 +83,8 @@ static struct store_reply *on_pool(void *context, const struct fake_store_call *
 static void script_redis(struct worker_kit *kit)
 {
     static const char *const plain[] = {"record", "mark", "renew", "release"};
-    static const char *const pool[] = {"breaker_report", "breaker_probe", "breaker_state", "rate_reserve",
-                                       "CONFIG"};
+    static const char *const pool[] = {"breaker_report", "breaker_probe", "breaker_state",
+                                       "rate_reserve",   "CONFIG",        "HMGET"};
 
     fake_store_handle("claim", on_claim, kit);
     fake_store_handle("kept", on_kept, kit);

@@ -192,6 +192,10 @@ class Client:
         """Messages ready in a queue, asked of the queue itself."""
         return self.channel.queue_declare(self.name(suffix), passive=True).method.message_count
 
+    def consumers(self, suffix):
+        """How many consume a queue, asked of the queue itself."""
+        return self.channel.queue_declare(self.name(suffix), passive=True).method.consumer_count
+
     def unacked(self, suffix):
         """Messages delivered and not settled, as management shows them (up to a second or two old)."""
         queue = self.broker.queue(self.name(suffix))
