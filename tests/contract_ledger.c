@@ -24,6 +24,26 @@ static struct copy_facts retry_copy(int64_t generation, int64_t attempts, int64_
         .message_id = "m1", .generation = generation, .attempts = attempts, .due_ms = due_ms, .first_ms = 1};
 }
 
+static void test_a_claim_whose_answer_was_lost_is_given_again(void **state)
+{
+    static const struct copy_facts lost = {.message_id = "m1", .claim_number = 7};
+    struct seen first, second;
+
+    (void)state;
+    first = bench_expect(&seat, lost, CLAIM_RUN);
+    bench_expect(&seat, original, CLAIM_BUSY); /* another one of the same process */
+    second = bench_expect(&seat, lost, CLAIM_RUN);
+    assert_true(second.result.fence > first.result.fence);
+    assert_false(second.result.doubtful);
+    assert_int_equal(second.result.attempts, 0);
+    assert_int_equal(
+        bench_record(&seat, &first, (struct outcome){RECORD_DONE, .attempts = 1, .finished = "cc"}),
+        ERR_FENCED);
+    assert_int_equal(
+        bench_record(&seat, &second, (struct outcome){RECORD_DONE, .attempts = 1, .finished = "cc"}), OK);
+    bench_expect(&seat, lost, CLAIM_DONE);
+}
+
 /* Leaves the item waiting at (1, 1): due long ago, or in an hour. */
 static int64_t leave_waiting(bool due_now)
 {
@@ -75,8 +95,10 @@ static const char *dump(const char *key)
 
 static void test_a_new_order_is_claimed_alike_by_a_first_copy_and_by_any_other(void **state)
 {
-    struct copy_facts long_way = {.message_id = "m1", .deliveries = 1}; /* which changes nothing */
-    struct seen first = bench_expect(&seat, original, CLAIM_RUN), other;
+    static const struct copy_facts short_way = {.message_id = "m1", .claim_number = 1};
+    static const struct copy_facts long_way = {
+        .message_id = "m1", .claim_number = 1, .deliveries = 1}; /* which changes nothing */
+    struct seen first = bench_expect(&seat, short_way, CLAIM_RUN), other;
     char order[512], item[512];
 
     (void)state;
@@ -519,6 +541,7 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup(name, set_up)
     const struct CMUnitTest tests[] = {
         TEST(test_the_first_copy_runs_at_generation_one),
+        TEST(test_a_claim_whose_answer_was_lost_is_given_again),
         TEST(test_a_new_order_is_claimed_alike_by_a_first_copy_and_by_any_other),
         TEST(test_the_longest_order_is_claimed_in_one_step),
         TEST(test_an_order_done_at_the_first_try_costs_redis_twelve_commands),

@@ -40,6 +40,7 @@ struct job *job_new(struct worker *worker, struct delivery delivery, struct mess
     *take_message = (struct message){0};
     job->solo = solo;
     job->arrived_ms = loop_now_ms(worker->loop);
+    job->number = ++worker->delivery_count;
     job->traceparent = usable_traceparent(headers_str(job->message.headers, "traceparent"));
     return job;
 }

@@ -58,6 +58,7 @@ struct job {
     int64_t held_since_ms; /* when it first had to wait in this stage; 0 = not yet */
     int64_t held_until_ms; /* while held: not tried again before */
     int64_t arrived_ms;
+    uint64_t number;    /* of the process's deliveries */
     struct fault fault; /* the last one, for the log and for HOLD */
 
     struct delivery delivery;

@@ -207,11 +207,13 @@ void ledger_claim(struct ledger *ledger, struct ledger_op *op, const struct orde
 {
     char **blobs = copy->finished ? calloc(order->line_count, sizeof(*blobs)) : NULL;
     bool packed = blobs || !copy->finished;
+    char owner[256];
 
+    (void)snprintf(owner, sizeof(owner), "%.200s#%" PRIu64, ledger->owner, copy->claim_number);
     op->claimed = claimed;
     pack_item(ledger, order);
     ledger_pack_number(ledger, ledger->options.lease_ms);
-    ledger_pack_text(ledger, ledger->owner);
+    ledger_pack_text(ledger, owner);
     ledger_pack_text(ledger, copy->message_id);
     ledger_pack_number(ledger, (int64_t)order->line_count);
     for (size_t i = 0; i < order->line_count; i++)

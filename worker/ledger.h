@@ -41,6 +41,8 @@ struct copy_facts {
     bool redelivered;    /* the broker's flag, or it came back from a wait (has x-death) */
     int64_t deliveries;  /* x-delivery-count; 0 = first */
     bool solo;           /* arrived in the solo queue */
+    uint64_t
+        claim_number; /* of the process: one that asks again, because the answer was lost, says the same */
 };
 
 enum claim_verdict {

@@ -39,6 +39,15 @@ static json_t *clean(const char *text)
     return json_string(out);
 }
 
+/* The process alone; behind it stands the number of its claim. */
+static json_t *owner_of(const char *text)
+{
+    char out[TEXT_BYTES];
+
+    text_utf8_copy(out, sizeof(out), text, strcspn(text, "#"));
+    return json_string(out);
+}
+
 static json_t *utc(int64_t time_ms)
 {
     time_t seconds = (time_t)(time_ms / 1000);
@@ -155,8 +164,8 @@ static json_t *describe_item(const json_t *order, const char *id, const char *ac
         "next_attempt_at", strcmp(state, "waiting") == 0 ? utc(number_field(fields, "due")) : json_null(),
         "crashes", (json_int_t)number_field(fields, "crashes"), "doubtful",
         strcmp(field(fields, "doubtful"), "1") == 0, "message_id", clean(field(fields, "mid")), "worker",
-        leased ? clean(field(order, "lease_owner")) : json_null(), "last_reason", last_reason(lines), "lines",
-        lines);
+        leased ? owner_of(field(order, "lease_owner")) : json_null(), "last_reason", last_reason(lines),
+        "lines", lines);
 }
 
 static json_t *describe_items(const json_t *order, const json_t *items, int64_t now_ms)

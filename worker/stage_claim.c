@@ -291,6 +291,7 @@ void stage_claim(struct job *job)
     loop_timer_stop(&job->renew_timer);
     job->claim = (struct job_claim){.since_ms = loop_now_ms(job->worker->loop)};
     job->decided = false;
+    job->copy.claim_number = job->number;
     job->ledger_active = true;
     for (size_t i = 0; i < job->worker->upstream_count; i++)
         upstream_refresh(job->worker->upstreams[i]);

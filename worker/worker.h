@@ -36,6 +36,7 @@ struct worker {
 
     struct job *jobs; /* all jobs in this process */
     size_t job_count;
+    uint64_t delivery_count; /* so far */
 
     struct worker_links links; /* what is known of RabbitMQ and Redis */
     struct worker_look look;

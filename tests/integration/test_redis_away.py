@@ -12,6 +12,7 @@ from harness.lms import Lms
 from harness.proxy import Proxy
 from harness.redis import Redis
 from harness.wait import wait_until
+from harness.words import requests_words
 
 DOWN = "Redis is down"
 REFUSES = "Redis refuses commands"
@@ -76,7 +77,15 @@ def test_redis_is_killed_and_comes_back(rig, watch):
 
 
 def test_redis_is_paused(rig, watch):
-    go_through(watch, rig.redis.pause, rig.redis.resume, DOWN, "redis.down")
+    """It does what it was asked before, when it goes on: a claim that was given without anybody hearing of it."""
+    unheard = []
+
+    def begin():
+        rig.redis.pause()
+        unheard.extend(watch.publish(3))
+    go_through(watch, begin, rig.redis.resume, DOWN, "redis.down")
+    for order in unheard:
+        assert requests_words(watch.requests_of([order])) == ["POST 200"], "it was taken for a crash"
 
 
 def test_redis_is_behind_a_black_hole(rig, watch):

@@ -184,10 +184,13 @@ static void on_kept(struct ledger_op *op, const struct kept_item *items, size_t 
 
 struct seen bench_claim(const struct item *item, struct copy_facts copy)
 {
+    static uint64_t claims = 1000;
     struct call call = {0};
 
     if (!copy.message_id)
         copy.message_id = "m1";
+    if (copy.claim_number == 0)
+        copy.claim_number = ++claims;
     ledger_claim(bench.ledger, &call.op, &item->order, &copy, on_claimed);
     assert_false(call.over);
     wait_for(&call);

@@ -2,7 +2,7 @@
 --
 -- KEYS  1 the order, 2 the item (both of one hash tag)
 -- ARGV  1 item id, 2 "fulfill" or "refund", 3 refund number, 4 lease in ms, 5 owner, 6 message id,
---       7 how many lines, then the id of each.
+--       7 how many lines, then the id of each. The owner tells this claim from all others.
 --       A copy that has been nowhere ends here. Else, behind the ids: generation, attempts, first, due (of the
 --       copy's headers; 0 = none), a person's word ("", "dead" or "resubmit"), "1" redelivered, deliveries,
 --       "1" in solo, id of the message that was the word; then of each line what the copy's header says: state
@@ -221,8 +221,21 @@ end
 local lease_until = tonumber(order.lease_until or '') or 0
 local live = lease_until > now
 local own = order.lease_item == item_id
+
+-- The very claim that holds the lease: its answer was lost, and nothing has been run under it.
+local again = exists and live and own and order.lease_owner == owner
+if again then
+    live = false
+    state = 'wait'
+    for _, id in ipairs(ids) do
+        if order['maybe:' .. id] == 'f' .. order.fence then
+            set_order('maybe:' .. id, '')
+        end
+    end
+end
+
 local running = own and live
-local crashed = not running and (state == 'run' or (own and lease_until > 0))
+local crashed = not running and not again and (state == 'run' or (own and lease_until > 0))
 if crashed then
     crashes = crashes + 1
     doubtful = true
