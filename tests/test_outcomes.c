@@ -130,6 +130,23 @@ static void test_the_upstreams_words_are_found_in_its_answer(void **state)
     }
 }
 
+static void test_an_upstream_that_says_nothing_is_described_for_staff(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < outcome_row_count; i++) {
+        char words[OUTCOME_WORDS_BYTES];
+        struct fulfill_answer answer = answer_for(&outcome_rows[i]);
+        struct fulfill_result result;
+        answer.body = "";
+        answer.body_length = 0;
+        outcome_fill(&outcome_rows[i], &answer, words, &result);
+        if (result.decision == FULFILL_DONE)
+            continue;
+        assert_true(strlen(result.message) > 0);
+        assert_false(result.message[0] == 'E' && result.message[1] >= '0' && result.message[1] <= '9');
+    }
+}
+
 static void test_words_are_cut_to_500_bytes(void **state)
 {
     char body[2000], words[OUTCOME_WORDS_BYTES];
@@ -157,6 +174,7 @@ int main(void)
         cmocka_unit_test(test_every_answer_of_every_module_meets_a_row_that_makes_sense),
         cmocka_unit_test(test_only_what_may_have_had_its_effect_asks_for_a_look),
         cmocka_unit_test(test_the_upstreams_words_are_found_in_its_answer),
+        cmocka_unit_test(test_an_upstream_that_says_nothing_is_described_for_staff),
         cmocka_unit_test(test_words_are_cut_to_500_bytes),
         cmocka_unit_test(test_ids_are_unique_and_reasons_are_the_contracts),
     };

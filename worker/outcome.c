@@ -100,6 +100,14 @@ const struct outcome_row *outcome_find(const char *module, enum fulfill_operatio
     return &outcome_rows[outcome_row_count - 1];
 }
 
+/* What happened, without the number that docs/failures.md knows it by ("E19: …"): staff read it. */
+static const char *plain_words(const struct outcome_row *row)
+{
+    size_t digits = row->when[0] == 'E' ? strspn(row->when + 1, "0123456789") : 0;
+
+    return digits > 0 && strncmp(row->when + 1 + digits, ": ", 2) == 0 ? row->when + digits + 3 : row->when;
+}
+
 void outcome_fill(const struct outcome_row *row, const struct fulfill_answer *answer,
                   char words[OUTCOME_WORDS_BYTES], struct fulfill_result *ret_result)
 {
@@ -109,7 +117,7 @@ void outcome_fill(const struct outcome_row *row, const struct fulfill_answer *an
     if (!done && answer && has_status(answer->transport))
         outcome_words(answer, words);
     if (!done && words[0] == '\0')
-        text_utf8_copy(words, OUTCOME_WORDS_BYTES, row->when, strlen(row->when));
+        text_utf8_copy(words, OUTCOME_WORDS_BYTES, plain_words(row), strlen(plain_words(row)));
     *ret_result = (struct fulfill_result){
         .size = sizeof(*ret_result),
         .decision = row->decision,

@@ -141,9 +141,10 @@ static void words_of(const struct http_op *op, char *words, size_t size)
 
     if (error)
         snprintf(words, size, "token endpoint: %.100s", error);
+    else if (op->outcome == HTTP_ANSWERED && op->status >= 200 && op->status <= 299)
+        snprintf(words, size, "token endpoint: no usable token in the answer");
     else if (op->outcome == HTTP_ANSWERED)
-        snprintf(words, size, "token endpoint: %s",
-                 op->status >= 200 && op->status <= 299 ? "no usable token in the answer" : "failed");
+        snprintf(words, size, "token endpoint: it answered %d", op->status);
     else
         snprintf(words, size, "token endpoint: %s", http_outcome_text(op->outcome));
     json_decref(document);
