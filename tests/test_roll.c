@@ -210,6 +210,7 @@ static void test_a_slot_that_is_restarted_beside_the_roll_does_not_move_it(void 
     slot_handle(&slots[2], SLOT_EVENT_STOP);
     end(2);
     get_ready(2);
+    fake_loop_advance(loop, 2 * ROLL_PATIENCE_MS);
     assert_only_stopping(0);
     assert_int_equal(done, 0);
 }

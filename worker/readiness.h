@@ -7,7 +7,7 @@
 #include "common/text.h"
 #include "worker/slot.h"
 
-/** Its process runs, has its links to RabbitMQ and Redis and its queues, and nothing keeps it from working. */
+/** Its process runs, has its links to RabbitMQ and Redis and its queues, and nothing keeps work from it. */
 bool readiness_of(const struct slot *slot);
 
 /** Adds one line to `body`: which worker it is, and "ready" or what it lacks. */

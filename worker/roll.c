@@ -1,7 +1,7 @@
 /*
  * Decides when the next worker is stopped: when the one before it has been replaced by one that is ready, as
- * /readyz counts it, or that was given time enough. How a process is stopped and started, slot.c does; whether
- * it is ready, readiness.c says, and only by looking: hence the timer. Called by supervisor.c.
+ * /readyz counts it, or that was given time enough. How a process is stopped and started, slot.c does;
+ * whether it is ready, readiness.c says, and only by looking: hence the timer. Called by supervisor.c.
  */
 #include "worker/roll.h"
 

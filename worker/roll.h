@@ -20,7 +20,7 @@ struct roll {
     struct loop *loop;
     struct slot *slots; /* borrowed */
     size_t slot_count;
-    size_t place; /* of the slot that is being replaced; slot_count = no roll is under way */
+    size_t place;            /* of the slot that is being replaced; slot_count = no roll is under way */
     int64_t until_ms;        /* the new process of that slot is waited for, while the timer runs */
     struct loop_timer timer; /* looks again whether it is ready */
     roll_done_fn *on_done;
