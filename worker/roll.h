@@ -8,9 +8,9 @@
 #include "worker/slot.h"
 
 /*
- * For so long a new process may become ready before the next old one is stopped. Twice what a link gives an
- * address that does not answer (5 s, docs/state-machines.md): a dead first node of a cluster is waited out, a
- * server that is away is not, because what its outage calls for may be this reload.
+ * For so long a new process may become ready before the next old one is stopped. Twice what the link to
+ * RabbitMQ gives an address that does not answer (5 s, docs/state-machines.md): a dead first node of a
+ * cluster is waited out, a server that is away is not, because what its outage calls for may be this reload.
  */
 enum { ROLL_PATIENCE_MS = 10 * 1000 };
 
