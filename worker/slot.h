@@ -31,7 +31,7 @@ struct slot {
     struct loop_timer timer;     /* BACKOFF */
     slot_stopped_fn *on_stopped; /* a STOP has been carried out */
     void *context;
-    bool restart; /* started again as soon as it has stopped (roll) */
+    bool restart; /* to be started again as soon as it has stopped (roll, memory) */
 };
 
 void slot_init(struct slot *slot, struct loop *loop, int index, bool solo, const int *fds,

@@ -1,7 +1,7 @@
 /*
  * The master: reads the configuration, lets a child verify it with everything it names (secrets, CA files,
  * plug-ins), starts the workers, and then only listens: to exits, beats, signals and HTTP. A reload verifies
- * the new file the same way and rolls the workers one by one; a bad file changes nothing.
+ * the new file the same way and rolls the workers one by one (roll.c); a bad file changes nothing.
  */
 #include "worker/supervisor.h"
 
@@ -10,6 +10,7 @@
 #include "common/loop.h"
 #include "common/metrics.h"
 #include "worker/metric_rows.h"
+#include "worker/roll.h"
 #include "worker/settings.h"
 #include "worker/shared.h"
 #include "worker/slot.h"
@@ -37,7 +38,7 @@ struct supervisor {
     int verify_fds[2];
     struct slot *slots;
     size_t slot_count;
-    size_t rolling; /* slots from here on are still to be rolled; slot_count = none */
+    struct roll roll;
     bool stopping;
     bool started;
     int exit_code;
@@ -69,7 +70,7 @@ static void leave_when_stopped(struct supervisor *supervisor)
 static void stop(struct supervisor *supervisor)
 {
     supervisor->stopping = true;
-    supervisor->rolling = supervisor->slot_count;
+    roll_cancel(&supervisor->roll);
     sd_notify(0, "STOPPING=1");
     for (size_t i = 0; i < supervisor->slot_count; i++)
         slot_handle(&supervisor->slots[i], SLOT_EVENT_STOP);
@@ -78,18 +79,9 @@ static void stop(struct supervisor *supervisor)
 
 /* ---- rolling ---- */
 
-static void roll_next(struct supervisor *supervisor)
+static void on_rolled(void *context)
 {
-    while (supervisor->rolling < supervisor->slot_count) {
-        struct slot *slot = &supervisor->slots[supervisor->rolling];
-
-        if (slot->state == SLOT_RUNNING || slot->state == SLOT_BACKOFF) {
-            slot->restart = true;
-            slot_handle(slot, SLOT_EVENT_STOP);
-            return;
-        }
-        supervisor->rolling++;
-    }
+    (void)context;
     sd_notify(0, "READY=1");
 }
 
@@ -104,10 +96,7 @@ static void on_slot_stopped(void *context, struct slot *slot)
     if (slot->restart) {
         slot->restart = false;
         slot_handle(slot, SLOT_EVENT_START);
-        if (supervisor->rolling != (size_t)slot->index)
-            return; /* of an earlier roll, which a newer one has overtaken */
-        supervisor->rolling++;
-        roll_next(supervisor);
+        roll_restarted(&supervisor->roll, slot);
     }
 }
 
@@ -132,13 +121,14 @@ static bool make_slots(struct supervisor *supervisor)
         workers = MAX_WORKERS;
     }
     supervisor->slot_count = workers + 1; /* the last one runs suspects, one at a time */
-    supervisor->rolling = supervisor->slot_count;
     supervisor->slots = calloc(supervisor->slot_count, sizeof(*supervisor->slots));
     if (!supervisor->slots)
         return false;
     for (size_t i = 0; i < supervisor->slot_count; i++)
         slot_init(&supervisor->slots[i], supervisor->loop, (int)i, i == workers, supervisor->fds,
                   on_slot_stopped, supervisor);
+    roll_init(&supervisor->roll, supervisor->loop, supervisor->slots, supervisor->slot_count, on_rolled,
+              supervisor);
     return true;
 }
 
@@ -216,8 +206,7 @@ static void adopt(struct supervisor *supervisor)
     }
     name_modules(supervisor->settings);
     log_info("supervisor.reloaded", "the new configuration is in force; workers are replaced one by one");
-    supervisor->rolling = 0;
-    roll_next(supervisor);
+    roll_begin(&supervisor->roll);
 }
 
 static void refuse(struct supervisor *supervisor)
@@ -357,6 +346,7 @@ static void fini(struct supervisor *supervisor)
     for (size_t i = 0; i < 3; i++)
         loop_signal_free(supervisor->signals[i]);
     loop_child_free(supervisor->verifier);
+    roll_cancel(&supervisor->roll);
     for (size_t i = 0; i < supervisor->slot_count; i++)
         loop_timer_stop(&supervisor->slots[i].timer);
     free(supervisor->slots);

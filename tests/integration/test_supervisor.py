@@ -120,6 +120,38 @@ def test_reloads_that_overtake_each_other_replace_every_worker(make_daemon, brok
     run(client, messages.order())
 
 
+def test_a_reload_leaves_no_moment_in_which_no_worker_is_ready(make_daemon, broker, redis, lms, prefix, client):
+    daemon = make_daemon(broker, redis, lms, prefix, {"worker": {"processes": 2}}).start()
+    statuses = set()
+
+    def all_new(before):
+        status, text = daemon.readyz()
+        statuses.add(status)
+        return not children(daemon) & before and text.count(": ready") == 3
+
+    for _ in range(5):
+        orders = [messages.order() for _ in range(20)]
+        client.publish_many(orders)
+        before = children(daemon)
+        daemon.reload()
+        wait_until(lambda: all_new(before), "all three to be replaced and ready")
+        client.wait_all(orders)
+    assert statuses == {200}
+
+
+def test_a_reload_while_a_link_is_away_replaces_every_worker(make_daemon, broker, own_redis, lms, prefix, client):
+    daemon = make_daemon(broker, own_redis, lms, prefix).start()
+    before = children(daemon)
+    own_redis.kill()
+    wait_until(lambda: daemon.readyz()[0] == 503, "not to be ready")
+    daemon.reload()
+    wait_until(lambda: len(children(daemon)) == 2 and not children(daemon) & before, "both to be replaced")
+    assert [line["slot"] for line in daemon.log() if line["event"] == "roll.not_ready"] == [0]
+    own_redis.start()
+    daemon.wait_ready()
+    run(client, messages.order())
+
+
 def test_systemd_is_told_what_goes_on(make_daemon, broker, redis, lms, prefix, tmp_path):
     path = tmp_path / "notify"
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listener:
