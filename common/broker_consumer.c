@@ -36,7 +36,7 @@ enum {
     RETRY_FIRST_MS = 200,
     RETRY_MAX_MS = 5000,
     URGENT_PREFETCH = 4,
-    QUIET_MS = 50,
+    QUIET_MS = 10,
     QUIETING_MAX_MS = 1000
 };
 
@@ -53,6 +53,7 @@ struct broker_consumer {
     enum consumer_state state;
     bool paused;
     bool at_once;                   /* a pause that does not wait for quiet */
+    int64_t delivered_ms;           /* when something came last; loop clock */
     int64_t quiet_by_ms;            /* while QUIETING: cancelled then, quiet or not; loop clock */
     bool gone;                      /* freed by its owner while a probe is out */
     struct broker_declare_op probe; /* in flight while its `done` is set */
@@ -142,23 +143,24 @@ static void send_cancel(struct broker_consumer *consumer)
     broker_wire_send(consuming(consumer->broker)->wire, BROKER_WIRE_MAIN, AMQP_BASIC_CANCEL_METHOD, &cancel);
 }
 
+/* Cancels it as soon as nothing has come for QUIET_MS, which may be so already. */
+static void wait_for_quiet(struct broker_consumer *consumer)
+{
+    const struct broker_acks *acks = &consumer->broker->acks;
+    int64_t now_ms = loop_now_ms(consumer->broker->loop);
+    int64_t left_ms = consumer->delivered_ms + QUIET_MS - now_ms;
+
+    if (left_ms <= 0 || now_ms >= consumer->quiet_by_ms || acks->unsettled + acks->done >= consumer->prefetch)
+        send_cancel(consumer);
+    else
+        loop_timer_start(&consumer->timer, left_ms);
+}
+
 static void quiet_down(struct broker_consumer *consumer)
 {
     enter(consumer, CONSUMER_QUIETING);
     consumer->quiet_by_ms = loop_now_ms(consumer->broker->loop) + QUIETING_MAX_MS;
-    loop_timer_start(&consumer->timer, QUIET_MS);
-}
-
-/* Something came after all. */
-static void go_on_quieting(struct broker_consumer *consumer)
-{
-    const struct broker_acks *acks = &consumer->broker->acks;
-
-    if (acks->unsettled + acks->done >= consumer->prefetch ||
-        loop_now_ms(consumer->broker->loop) >= consumer->quiet_by_ms)
-        send_cancel(consumer);
-    else
-        loop_timer_start(&consumer->timer, QUIET_MS);
+    wait_for_quiet(consumer);
 }
 
 static void subscribe(struct broker_consumer *consumer)
@@ -245,7 +247,7 @@ static void on_timer(struct loop_timer *timer)
     struct broker_consumer *consumer = container_of(timer, struct broker_consumer, timer);
 
     if (consumer->state == CONSUMER_QUIETING) {
-        send_cancel(consumer);
+        wait_for_quiet(consumer);
         return;
     }
     enter(consumer, CONSUMER_OFF);
@@ -388,8 +390,9 @@ void broker_consumer_on_deliver(struct broker *broker, struct broker_content *co
         broker_requeue(broker, delivery);
         return;
     }
+    consumer->delivered_ms = loop_now_ms(broker->loop);
     if (consumer->state == CONSUMER_QUIETING)
-        go_on_quieting(consumer);
+        wait_for_quiet(consumer);
     content->message = (struct message){0};
     consumer->fn(consumer->context, delivery, &message);
 }
