@@ -207,6 +207,11 @@ class Client:
         wait_until(lambda: self.depth(suffix) == count or None,
                    f"{count} messages in {self.name(suffix)}", deadline_s)
 
+    def wait_paused(self, suffix="orders"):
+        """Waits until nobody consumes from a queue; who pauses takes what comes in the last moment."""
+        wait_until(lambda: self.channel.queue_declare(self.name(suffix), passive=True).method.consumer_count == 0,
+                   f"{self.name(suffix)} to have no consumer")
+
     def wait_settled(self, deadline_s=30):
         """Waits until nothing is ready or unacknowledged in the orders queue."""
         def settled():
