@@ -135,7 +135,7 @@ void metrics_name_add(const char *name)
     size_t count = name_count();
 
     if (count == 0 || count >= METRIC_NAMES || strlen(name) >= METRIC_NAME_BYTES ||
-        metrics_name_find(name) != 0)
+        strcmp(name, attached.header->names[0]) == 0 || metrics_name_find(name) != 0)
         return;
     strcpy(attached.header->names[count], name);
     atomic_store_explicit(&attached.header->name_count, count + 1, memory_order_release);

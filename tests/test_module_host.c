@@ -57,7 +57,7 @@ static void refuse(const char *plugin, const char *words)
 static void test_a_key_that_its_module_refuses_is_a_mistake_of_the_file(void **state)
 {
     static const char text[] =
-        "[lms]\nbase_url = http://lms.example.org\n[module hook]\ntype = webhook\npoll = maybe\n";
+        "[lms]\nbase_url = http://lms.example.org\n[module hook]\npoll = maybe\ntype = webhook\n";
     struct loop *loop = loop_new();
     struct fault fault;
     struct settings *settings = settings_load_text("test.ini", text, strlen(text), &fault);
@@ -65,7 +65,7 @@ static void test_a_key_that_its_module_refuses_is_a_mistake_of_the_file(void **s
     (void)state;
     assert_non_null(settings);
     assert_null(module_host_new(loop, settings, NULL, 0, &fault));
-    assert_string_equal(fault.detail, "line 5: [module hook]: poll = maybe: expected yes or no");
+    assert_string_equal(fault.detail, "line 4: [module hook]: poll = maybe: expected yes or no");
     settings_free(settings);
     loop_free(loop);
 }

@@ -252,6 +252,22 @@ static void test_a_word_runs_also_while_nobody_can_be_told(void **state)
     assert_int_equal(fake_broker_fate(0), FAKE_ACKED);
 }
 
+static void test_a_claim_that_is_lost_while_its_word_is_told_is_not_run(void **state)
+{
+    (void)state;
+    kit.started = true;
+    fake_broker_hold_confirms(true);
+    deliver(worker_kit_seat);
+    fake_store_answer("renew", fake_reply_str("FENCED"));
+    worker_kit_advance(&kit, 1500); /* a third of the lease of 3 s, and more */
+    kit.verdict = "STALE";
+    fake_broker_hold_confirms(false);
+    worker_kit_advance(&kit, 500);
+    assert_int_equal(fake_store_call_count("claim"), 2);
+    assert_int_equal(fake_http_request_count(), 0);
+    assert_int_equal(fake_broker_fate(0), FAKE_ACKED);
+}
+
 static void test_an_outcome_comes_after_all_that_was_told_while_it_ran(void **state)
 {
     json_t *event;
@@ -354,6 +370,7 @@ int main(void)
         TEST(test_a_stored_step_that_cannot_be_read_goes_to_a_person),
         TEST(test_that_a_word_was_accepted_is_told_before_the_run),
         TEST(test_a_word_runs_also_while_nobody_can_be_told),
+        TEST(test_a_claim_that_is_lost_while_its_word_is_told_is_not_run),
         TEST(test_an_outcome_comes_after_all_that_was_told_while_it_ran),
         TEST(test_an_outcome_that_is_refused_leads_back_to_the_claim),
         TEST(test_a_drain_hands_back_what_nobody_has_claimed),

@@ -192,6 +192,7 @@ static void test_what_does_not_fit_together_is_refused(void **state)
         {"[worker]\nlease = 20s",
          "f.ini:2: worker.lease = 20s: expected a duration from 1s to 15s, as in 200ms, 5s, "
          "10m, 48h or 90d"},
+        {"[worker]\nmax_memory = 63m", "f.ini:2: worker.max_memory = 63m: expected 64m or more, or 0"},
         {"[upstream Lms]\n",
          "f.ini:1: [upstream Lms]: expected a name of at most 40 letters a-z, digits, _ and -, not "
          "lms (it has its own section)"},

@@ -210,6 +210,18 @@ static void test_what_an_accepted_job_answers_at_last(void **state)
     }
 }
 
+static void test_a_job_that_is_given_up_while_it_is_asked_for_stays_in_doubt(void **state)
+{
+    (void)state;
+    open_kit("poll = yes\n");
+    fake_http_respond("POST", "/api/licences", 202, "{\"poll_url\":\"/jobs/1\"}");
+    line_kit_start(&kit);
+    line_run_cancel(&kit.run);
+    fake_loop_settle(kit.loop);
+    assert_int_equal(kit.outcome.state, LINE_OPEN);
+    assert_true(kit.outcome.look_first);
+}
+
 static void test_a_5xx_leaves_in_doubt_what_a_4xx_does_not(void **state)
 {
     (void)state;
@@ -297,6 +309,7 @@ int main(void)
         TEST(test_a_202_that_never_finishes_is_tried_again),
         TEST(test_a_202_that_says_not_where_to_ask_is_a_bad_response),
         TEST(test_what_an_accepted_job_answers_at_last),
+        TEST(test_a_job_that_is_given_up_while_it_is_asked_for_stays_in_doubt),
         TEST(test_a_5xx_leaves_in_doubt_what_a_4xx_does_not),
         TEST(test_a_place_to_ask_may_be_a_url_below_the_base_url),
         TEST(test_keys_of_its_section_are_checked),

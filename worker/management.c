@@ -277,6 +277,8 @@ static struct fault fault_of_answer(const struct management *management, const s
 {
     const char *path = documents[management->document].path;
 
+    if (management->canceled)
+        return fault_make(ERR_CANCELED, "canceled");
     if (op->outcome != HTTP_ANSWERED)
         return fault_make(ERR_NETWORK, "%s%s%s", http_outcome_text(op->outcome), op->detail[0] ? ": " : "",
                           op->detail);
@@ -324,7 +326,8 @@ static void on_answer(struct http_op *op)
 {
     struct management *management = container_of(op, struct management, op);
     struct fault fault = fault_of_answer(management, op);
-    bool not_for_us = documents[management->document].privileged && op->outcome == HTTP_ANSWERED &&
+    bool not_for_us = fault.code != ERR_CANCELED && documents[management->document].privileged &&
+                      op->outcome == HTTP_ANSWERED &&
                       (op->status == 401 || op->status == 403 || op->status == 404);
 
     if (!not_for_us && fault.code == OK) {

@@ -184,6 +184,7 @@ static void on_answer(struct upstream_call *up, const struct fulfill_answer *ans
     bool postponed = up->postponed_until_ms > 0;
 
     call->asked = call->asked || !postponed;
+    call->wrote = call->wrote || (exchange->writes && up->sent);
     if (call->finished) {
         /* Given up under way: whether it had its effect cannot be known. */
         call->doubt = call->doubt || (exchange->writes && up->sent);
@@ -349,10 +350,12 @@ void module_call_judge(struct fulfill_call *call, enum fulfill_operation operati
     outcome_fill(call->row, answer, call->words, ret_result);
 }
 
-/* Tells the module that it is over, where it has begun. Whatever it still asks for is refused. */
+/* Tells the module that it is over, where it has begun. Whatever it still asks for is refused. What was
+ * answered may have been no end: an order that was taken, and is asked for now. */
 static void cancel_module(struct fulfill_call *call)
 {
     call->finished = true;
+    call->doubt = call->wrote;
     if (call->in_module && call->entry->table.cancel)
         call->entry->table.cancel(&module_services, call);
 }

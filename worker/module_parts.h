@@ -105,7 +105,8 @@ struct fulfill_call {
     bool finished;    /* result is set; only ends are awaited */
     bool ending;      /* end_task is queued, or the report runs */
     bool asked;       /* an exchange came to an end after it was sent */
-    bool doubt;       /* a writing exchange was given up under way: its effect is unknown */
+    bool wrote;       /* a writing exchange was sent */
+    bool doubt;       /* given up when something had been written, or was under way: its effect is unknown */
     bool postponed;   /* not run, or not to its end, and for no fault of its own */
     int64_t postponed_until_ms;
     struct fulfill_result result;

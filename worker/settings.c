@@ -161,11 +161,11 @@ static MUST_CHECK enum err add_module(struct settings *settings, struct config *
         if (strcmp(entry->section, section) != 0)
             continue;
         entry->used = true;
-        if (entry->key && entry != type &&
-            add_pair(&module->pairs, &module->pair_count, entry->key, entry->value) != OK)
+        if (!entry->key || entry == type)
+            continue;
+        if (add_pair(&module->pairs, &module->pair_count, entry->key, entry->value) != OK)
             return fail_memory(ret_fault);
-        if (module->pair_count > 0)
-            module->pairs[module->pair_count - 1].line = entry->line;
+        module->pairs[module->pair_count - 1].line = entry->line;
     }
     return OK;
 }

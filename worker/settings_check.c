@@ -146,6 +146,17 @@ static MUST_CHECK enum err check_links(const struct settings *settings, struct c
     return OK;
 }
 
+/* Less than a worker needs to begin with would have each replaced as soon as it is there. */
+static MUST_CHECK enum err check_worker(const struct settings *settings, struct config *config,
+                                        struct fault *ret_fault)
+{
+    enum { LEAST_MEMORY_BYTES = 64 * 1024 * 1024 };
+
+    if (settings->worker_max_memory_bytes != 0 && settings->worker_max_memory_bytes < LEAST_MEMORY_BYTES)
+        return refuse(config, "worker", "max_memory", "expected 64m or more, or 0", ret_fault);
+    return OK;
+}
+
 static MUST_CHECK enum err check_url(const char *url, struct config *config, const char *section,
                                      const char *key, struct fault *ret_fault)
 {
@@ -267,6 +278,8 @@ MUST_CHECK enum err settings_check(const struct settings *settings, struct confi
 {
     enum err err = check_links(settings, config, ret_fault);
 
+    if (err == OK)
+        err = check_worker(settings, config, ret_fault);
     if (err == OK)
         err = check_upstreams(settings, config, ret_fault);
     if (err == OK)

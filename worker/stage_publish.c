@@ -2,7 +2,7 @@
  * PUBLISH: sends what the earlier stages have added and waits until the broker has confirmed all of it.
  * What was not confirmed is sent again when the link is back; consumers tell repeats by their message id.
  * TELL: the same for the `requeued` of a claim that will run, so that nobody waits for the run to hear of it;
- * what it cannot get confirmed is left to PUBLISH.
+ * what it cannot get confirmed is left to PUBLISH. A claim that was lost meanwhile is not run.
  */
 #include "worker/metric_rows.h"
 #include "worker/pipeline.h"
@@ -10,6 +10,13 @@
 
 /* A confirm takes milliseconds; a broker that needs longer than this is as good as away. */
 enum { CONFIRM_TIMEOUT_MS = 30 * 1000 };
+
+static void finish_telling(struct job *job)
+{
+    const struct fault lost = fault_of(ERR_FENCED);
+
+    job_advance(job, job->claim.held ? STEP_NEXT : STEP_FAULT, &lost);
+}
 
 static void finish(struct job *job)
 {
@@ -20,7 +27,7 @@ static void finish(struct job *job)
         all = all && job->publishes[i].confirmed;
         copy = copy || job->publishes[i].is_copy;
     }
-    if (!all && job->stage != STAGE_TELL)
+    if (!all)
         job_advance(job, STEP_FAULT, &job->publish_fault);
     else
         job_advance(job, copy && job->decision.copy != COPY_NONE ? STEP_NEXT : STEP_SKIP, NULL);
@@ -42,6 +49,8 @@ static void on_published(struct publish_op *op, const struct fault *fault)
         return;
     if (job->stage == STAGE_DONE)
         job_retire(job);
+    else if (job->stage == STAGE_TELL)
+        finish_telling(job);
     else
         finish(job);
 }

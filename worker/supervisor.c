@@ -67,13 +67,18 @@ static void leave_when_stopped(struct supervisor *supervisor)
         loop_stop(supervisor->loop);
 }
 
+/* The first word is none for slots that stop already, to be replaced: a second is impatience to them. */
 static void stop(struct supervisor *supervisor)
 {
+    bool again = supervisor->stopping;
+
     supervisor->stopping = true;
     roll_cancel(&supervisor->roll);
     sd_notify(0, "STOPPING=1");
-    for (size_t i = 0; i < supervisor->slot_count; i++)
-        slot_handle(&supervisor->slots[i], SLOT_EVENT_STOP);
+    for (size_t i = 0; i < supervisor->slot_count; i++) {
+        if (again || supervisor->slots[i].state != SLOT_STOPPING)
+            slot_handle(&supervisor->slots[i], SLOT_EVENT_STOP);
+    }
     leave_when_stopped(supervisor);
 }
 

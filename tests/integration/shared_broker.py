@@ -62,6 +62,8 @@ def start(file):
 def stop(file):
     try:
         keeper = json.loads(file.read_text())["keeper"]
+        if b"shared_broker" not in pathlib.Path(f"/proc/{keeper}/cmdline").read_bytes():
+            raise ProcessLookupError("that number is another process's by now")
         os.kill(keeper, signal.SIGTERM)
     except (FileNotFoundError, ProcessLookupError):
         file.unlink(missing_ok=True)

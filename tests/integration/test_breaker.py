@@ -185,7 +185,7 @@ def test_nothing_is_taken_while_the_only_upstream_is_down(daemon, client, lms):
     lms.script(DOWN)
     client.publish(messages.order())
     wait_until(lambda: "open until" in breaker_words(daemon), "the breaker to be open")
-    wait_until(lambda: client.consumers("orders") == 0, "nobody to take orders")
+    client.wait_paused()
     for _ in range(20):
         client.publish(messages.order())
     # The first one as well, when its delay is over.

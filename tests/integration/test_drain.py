@@ -137,6 +137,19 @@ def test_reloads_under_load_lose_nothing(daemon, client, lms):
     assert daemon.stop() == 0
 
 
+@pytest.mark.config({"worker": {"processes": 1, "lease": "1s"}})
+def test_a_stop_in_the_middle_of_a_reload_lets_all_of_them_finish(daemon, client, lms):
+    lms.script(SLOW, kind="enrollment.post")
+    orders = publish(client, 4)
+    wait_in_flight(lms, 4)
+    daemon.reload()
+    daemon.wait_log("supervisor.reloaded")
+    assert daemon.stop() == 0
+    assert "worker.ended" not in daemon.log_text()
+    wait_complete(client, orders)
+    assert [entry["kind"] for entry in lms.ledger()] == ["enrollment.post"] * 4
+
+
 @pytest.mark.config({"worker": {"processes": 2, "lease": "1s"}})
 def test_workers_of_a_killed_master_finish_and_end_by_themselves(daemon, client, lms):
     lms.script(SLOW, kind="enrollment.post")

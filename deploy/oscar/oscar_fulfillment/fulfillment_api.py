@@ -114,20 +114,23 @@ def resubmit(order: Any, *, user: Any = None, force: bool = False) -> Status:
             return _nothing("Every line is finished.")
         if not force and _was_just_published(order):
             return _nothing("The order was published a moment ago and is on its way.")
-        answers = [_publish_item(order, lines, "resubmit", item) for item, lines in items.items()]
+        work = [(lines, "resubmit", item) for item, lines in items.items()]
         if fresh:
-            answers.append(_publish_item(order, fresh, "fulfill", uuid.uuid4()))
+            work.append((fresh, "fulfill", uuid.uuid4()))
+        answers = [(_publish_item(order, *one), one[0]) for one in work]
         return _after_resubmission(order, answers, user)
 
 
-def _after_resubmission(order: Any, answers: list[Status], user: Any) -> Status:
-    accepted = [message for answer in answers for message in answer.messages]
+def _after_resubmission(order: Any, answers: list[tuple[Status, list[Any]]], user: Any) -> Status:
+    """Opens the lines whose message was written; the others keep what stands in the way."""
+    accepted = [message for answer, _ in answers for message in answer.messages]
     if not accepted:
-        return answers[0]
-    for line in _course_lines(order):
+        return answers[0][0]
+    sent = [line for answer, lines in answers if answer.accepted for line in lines]
+    for line in sent:
         if line.status in statuses.LINE_ERRORS:
             states.move_line(line, statuses.OPEN)
-    FulfillmentLine.objects.filter(order=order, line__status=statuses.OPEN).update(
+    FulfillmentLine.objects.filter(line__in=sent, line__status=statuses.OPEN).update(
         final=False, next_attempt_at=None
     )
     states.settle_order(order, reopen=True)

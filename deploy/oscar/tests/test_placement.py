@@ -258,6 +258,22 @@ def test_partial_shipments_are_items_of_their_own(shop):
     assert [len(json.loads(m.body)["lines"]) for m in OutboxMessage.objects.all()] == [1, 1]
 
 
+def test_a_line_that_cannot_be_written_stays_failed_when_another_item_is_resubmitted(
+    shop, settings
+):
+    with_books(settings, "tests.test_placement.BookAttributes")
+    order = shop.order(shop.product("A"), shop.product("BOOK-1", "Book"), status="Pending")
+    get_model("order", "Order").objects.filter(pk=order.pk).update(status="Open")
+    for line in order.lines.all():
+        assert fulfillment_api.fulfill(order, line_ids={line.pk}).accepted
+    shop.tell(order, "dead")
+    with_books(settings, "tests.test_placement.BrokenAttributes")
+    assert fulfillment_api.resubmit(order, force=True).accepted
+    assert statuses_of(order)[1] == ["Open", "Fulfillment Configuration Error"]
+    (reason,) = queries.by_reason()
+    assert (reason["reason_code"], reason["dead"]) == (NOT_WRITTEN, 1)
+
+
 def test_the_context_hook_fills_what_a_request_knows(shop, settings):
     settings.OSCAR_FULFILLMENT = {
         **settings.OSCAR_FULFILLMENT,

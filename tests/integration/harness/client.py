@@ -192,10 +192,6 @@ class Client:
         """Messages ready in a queue, asked of the queue itself."""
         return self.channel.queue_declare(self.name(suffix), passive=True).method.message_count
 
-    def consumers(self, suffix):
-        """How many consume a queue, asked of the queue itself."""
-        return self.channel.queue_declare(self.name(suffix), passive=True).method.consumer_count
-
     def unacked(self, suffix):
         """Messages delivered and not settled, as management shows them (up to a second or two old)."""
         queue = self.broker.queue(self.name(suffix))
@@ -210,6 +206,11 @@ class Client:
         """Waits until a queue holds that many ready messages."""
         wait_until(lambda: self.depth(suffix) == count or None,
                    f"{count} messages in {self.name(suffix)}", deadline_s)
+
+    def wait_paused(self, suffix="orders"):
+        """Waits until nobody consumes from a queue; who pauses takes what comes in the last moment."""
+        wait_until(lambda: self.channel.queue_declare(self.name(suffix), passive=True).method.consumer_count == 0,
+                   f"{self.name(suffix)} to have no consumer")
 
     def wait_settled(self, deadline_s=30):
         """Waits until nothing is ready or unacknowledged in the orders queue."""
