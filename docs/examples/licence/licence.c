@@ -129,6 +129,18 @@ static void finish_ordered(struct fulfill_call *call, const struct fulfill_answe
     host->finish(call, &result);
 }
 
+/* Nothing could be started: memory is out, or a request is unusable. */
+static void finish_unstarted(struct fulfill_call *call)
+{
+    struct fulfill_answer failed = {0};
+
+    failed.size = sizeof(failed);
+    failed.transport = FULFILL_HOST_FAILED;
+    failed.body = "";
+    failed.retry_after_s = -1;
+    host->finish_by_answer(call, &failed);
+}
+
 /* One request; `done` runs later, once. What cannot even be started ends the line. */
 static void ask(struct fulfill_call *call, const char *method, const char *path, const char *body,
                 fulfill_answer_fn *done)
@@ -136,7 +148,7 @@ static void ask(struct fulfill_call *call, const char *method, const char *path,
     struct licence *licence = host->state(call, sizeof(*licence));
     struct fulfill_header headers[] = {
         {"Content-Type", body ? "application/json" : NULL},
-        {"X-Session", licence && licence->token[0] ? licence->token : NULL},
+        {"X-Session", licence->token[0] ? licence->token : NULL},
         {"Idempotency-Key", body ? host->text(call, FULFILL_IDEMPOTENCY_KEY) : NULL},
     };
     struct fulfill_request request = {0};
@@ -148,14 +160,8 @@ static void ask(struct fulfill_call *call, const char *method, const char *path,
     request.header_count = sizeof(headers) / sizeof(headers[0]);
     request.body = body;
     request.body_length = body ? strlen(body) : 0;
-    if (!licence || host->http(call, &request, done, NULL) != 0) {
-        struct fulfill_answer failed = {0};
-        failed.size = sizeof(failed);
-        failed.transport = FULFILL_HOST_FAILED;
-        failed.body = "";
-        failed.retry_after_s = -1;
-        host->finish_by_answer(call, &failed);
-    }
+    if (host->http(call, &request, done, NULL) != 0)
+        finish_unstarted(call);
 }
 
 /* ---- the session, for fulfilment and refund ---- */
@@ -166,11 +172,13 @@ static void start(struct fulfill_call *call, int refund)
     const char *secret = host->secret(call, "password_file"), *known = host->text(call, FULFILL_RESULT_JSON);
     char body[512] = "{\"password\":\"";
 
-    if (licence) {
-        licence->refund = refund;
-        if (known && !find_text(known, "licence", licence->id, sizeof(licence->id)))
-            licence->id[0] = '\0';
+    if (!licence) { /* from here on it is there */
+        finish_unstarted(call);
+        return;
     }
+    licence->refund = refund;
+    if (known && !find_text(known, "licence", licence->id, sizeof(licence->id)))
+        licence->id[0] = '\0';
     add_escaped(body, sizeof(body) - 2, secret ? secret : "", "\\u%04X");
     strcat(body, "\"}");
     ask(call, "POST", "/session", body, on_session);
