@@ -150,6 +150,16 @@ static enum admission admit(size_t process)
     return try.admission;
 }
 
+/* Admitted as the probe. Redis' clock may say a millisecond later than ours that it is time. */
+static void admit_probe(size_t process)
+{
+    enum admission admission = POSTPONED;
+
+    for (int tries = 0; admission == POSTPONED && tries < 1000; tries++)
+        admission = admit(process);
+    assert_int_equal(admission, ADMITTED_AS_PROBE);
+}
+
 static bool all_open(void *context)
 {
     (void)context;
@@ -206,16 +216,17 @@ static void test_a_good_answer_anywhere_ends_the_row(void **state)
 
 static void test_one_probe_in_the_pool_at_a_time(void **state)
 {
-    size_t probes = 0;
+    size_t others = 0;
 
     (void)state;
     open_all("0", 50);
     assert_false(report(0, FULFILL_HEALTH_BAD, FULFILL_PAUSE, -1, false));
     assert_true(await(loop, first_half_open, NULL));
+    admit_probe(0);
     for (int round = 0; round < 3; round++)
         for (size_t i = 0; i < PROCESSES; i++)
-            probes += admit(i) == ADMITTED_AS_PROBE;
-    assert_int_equal(probes, 1);
+            others += admit(i) == ADMITTED_AS_PROBE;
+    assert_int_equal(others, 0);
     assert_true(upstream_closed_until_ms(upstreams[0]) > 0); /* nothing is taken while a probe is out */
     report(0, FULFILL_HEALTH_GOOD, FULFILL_DONE, -1, true);
     assert_true(await(loop, all_closed, NULL));
@@ -230,7 +241,7 @@ static void test_a_failed_probe_opens_again_for_longer(void **state)
     report(0, FULFILL_HEALTH_BAD, FULFILL_PAUSE, -1, false);
     for (int i = 0; i < 3; i++) {
         assert_true(await(loop, first_half_open, NULL));
-        assert_int_equal(admit(0), ADMITTED_AS_PROBE);
+        admit_probe(0);
         assert_false(report(0, FULFILL_HEALTH_BAD, FULFILL_RETRY, -1, true));
         assert_int_equal(upstream_breaker(upstreams[0]), BREAKER_OPEN);
     }
@@ -244,9 +255,9 @@ static void test_a_probe_that_learned_nothing_lets_the_next_one_try(void **state
     open_all("0", 50);
     report(0, FULFILL_HEALTH_BAD, FULFILL_PAUSE, -1, false);
     assert_true(await(loop, first_half_open, NULL));
-    assert_int_equal(admit(0), ADMITTED_AS_PROBE);
+    admit_probe(0);
     report(0, FULFILL_HEALTH_UNKNOWN, FULFILL_RETRY, -1, true);
-    assert_int_equal(admit(0), ADMITTED_AS_PROBE);
+    admit_probe(0);
 }
 
 static void test_retry_after_pauses_everybody(void **state)

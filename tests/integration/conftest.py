@@ -34,7 +34,7 @@ def require(program, what):
 
 @pytest.fixture(scope="session")
 def broker(tmp_path_factory):
-    """The RabbitMQ node all tests share. Never stop, pause or alarm it: take own_broker for that."""
+    """The RabbitMQ node all tests share. Never stop, pause or alarm it: take own_broker for that, or make the file PRIVATE."""
     shared = os.environ.get("FULFILLD_SHARED_BROKER")
     if shared:
         place = json.loads(pathlib.Path(shared).read_text())
