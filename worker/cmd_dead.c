@@ -1,7 +1,8 @@
 /*
  * `fulfilld dead list|requeue`: looks at the dead queue, or puts orders back to work. Messages are taken one
  * by one without an ack; what is requeued is acked after the broker has confirmed the new copy, everything
- * else goes back when the connection closes. The dead queue has no delivery limit, so looking costs nothing.
+ * else goes back at the end, or when the connection is lost. The dead queue has no delivery limit, so looking
+ * costs nothing.
  */
 #include "worker/commands.h"
 
@@ -16,7 +17,13 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { HANDS = 32, CONFIRM_TIMEOUT_MS = 10 * 1000, PROGRESS_MS = 1000 };
+enum {
+    HANDS = 32,
+    CONFIRM_TIMEOUT_MS = 10 * 1000,
+    PROGRESS_MS = 1000,
+    BACK_AGAIN_MS = 20, /* how often the queue is asked whether all of it is back, and for how long at most */
+    BACK_TRIES = 150
+};
 
 struct arguments {
     const char *config, *order, *reason;
@@ -45,8 +52,12 @@ struct dead {
     struct hand hands[HANDS];
     size_t busy; /* hands at work */
     size_t total, asked, seen, matched;
-    uint32_t epoch; /* of the connection that everything was taken from */
-    json_t *rows;   /* with --json */
+    uint32_t epoch;        /* of the connection that everything was taken from */
+    struct delivery *held; /* owned: what goes back */
+    size_t held_count;
+    struct loop_timer back; /* asks whether it has */
+    int back_tries;
+    json_t *rows; /* with --json */
     struct loop_timer progress;
     bool progress_shown;
     bool stopped;
@@ -60,6 +71,7 @@ static void stop(struct dead *dead, int status)
     dead->stopped = true;
     dead->status = status;
     loop_timer_stop(&dead->progress);
+    loop_timer_stop(&dead->back);
     operator_link_stop(dead->link);
 }
 
@@ -244,14 +256,45 @@ static void look_at(struct hand *hand)
         }
         dead->matched++;
     }
+    dead->held[dead->held_count++] = hand->delivery;
     message_fini(&hand->message);
     next(hand);
+}
+
+/* ---- the end ---- */
+
+/* The queue takes things back a moment after it was told to; whoever looks next is not to find it empty. */
+static void on_counted_back(struct broker_declare_op *op, const struct fault *fault)
+{
+    struct dead *dead = container_of(op, struct dead, count_op);
+
+    if (dead->stopped)
+        return;
+    if (fault->code != OK || op->message_count >= dead->held_count || ++dead->back_tries >= BACK_TRIES)
+        finish(dead); /* a lost connection gives it back as well */
+    else
+        loop_timer_start(&dead->back, BACK_AGAIN_MS);
+}
+
+static void on_back(struct loop_timer *timer)
+{
+    struct dead *dead = container_of(timer, struct dead, back);
+
+    broker_declare_queue(operator_link_broker(dead->link), &dead->count_op, dead->queue, NULL, true,
+                         on_counted_back);
+}
+
+static void give_back(struct dead *dead)
+{
+    for (size_t i = 0; i < dead->held_count; i++)
+        broker_requeue(operator_link_broker(dead->link), dead->held[i]);
+    on_back(&dead->back);
 }
 
 static void rest(struct hand *hand)
 {
     if (--hand->dead->busy == 0)
-        finish(hand->dead);
+        give_back(hand->dead);
 }
 
 static void on_get(struct broker_get_op *op, struct delivery delivery, struct message *take_message,
@@ -299,12 +342,18 @@ static void next(struct hand *hand)
 static void on_counted(struct broker_declare_op *op, const struct fault *fault)
 {
     struct dead *dead = container_of(op, struct dead, count_op);
+    const struct fault nomem = fault_of(ERR_NOMEM);
 
     if (fault->code != OK) {
         fail(dead, fault);
         return;
     }
     dead->total = op->message_count;
+    dead->held = calloc(dead->total + 1, sizeof(*dead->held));
+    if (!dead->held) {
+        fail(dead, &nomem);
+        return;
+    }
     loop_timer_start(&dead->progress, PROGRESS_MS);
     dead->busy = HANDS;
     for (size_t i = 0; i < HANDS; i++) {
@@ -337,12 +386,14 @@ static int run(struct dead *dead)
         return EXIT_USAGE;
     }
     loop_timer_init(&dead->progress, operator_link_loop(dead->link), on_progress);
+    loop_timer_init(&dead->back, operator_link_loop(dead->link), on_back);
     operator_link_run(dead->link);
     operator_link_free(dead->link);
     for (size_t i = 0; i < HANDS; i++) {
         message_fini(&dead->hands[i].message);
         headers_free(dead->hands[i].headers);
     }
+    free(dead->held);
     json_decref(dead->rows);
     return dead->status;
 }

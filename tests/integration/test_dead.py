@@ -147,6 +147,13 @@ def test_a_message_without_a_reason_gets_one(console, client):
     assert client.peek("orders")[0].own_headers["reason"]
 
 
+def test_who_looks_again_at_once_sees_all_of_it_again(console, client):
+    bury_many(client, 200)
+    for _ in range(8):
+        done = console.command("dead", "list")
+        assert done.returncode == 0 and "200 of 200 dead orders" in done.stderr, done.stderr
+
+
 def test_an_order_that_is_not_there(console, client):
     bury(client, messages.order())
     for what in ("list", "requeue"):
