@@ -259,6 +259,11 @@ class Broker:
         body = event if isinstance(event, bytes) else json.dumps(event).encode()
         self.channel.basic_publish(f"{self.prefix}.events", key, body, mandatory=True)
 
+    def event_consumers(self):
+        return self.channel.queue_declare(
+            f"{self.prefix}.events", passive=True
+        ).method.consumer_count
+
     def waiting_events(self):
         """Events that are neither taken nor acknowledged, on a queue without consumers."""
         return self.channel.queue_declare(

@@ -148,12 +148,13 @@ def test_a_consumer_that_is_killed_has_no_double_effect(shop, broker, moment, pa
 
 def test_several_consumers_apply_each_event_once(shop, broker):
     orders = [shop.order(shop.product(f"P-{n}")) for n in range(10)]
-    for order in orders:
-        for outcome in ("retrying", "complete"):
-            event = json.dumps(shop.event(order, outcome)).encode()
-            broker.send_event(event)
-            broker.send_event(event)
     with command("fulfillment_events") as one, command("fulfillment_events") as two:
+        wait_until(lambda: broker.event_consumers() == 2, "both to consume")
+        for order in orders:
+            for outcome in ("retrying", "complete"):
+                event = json.dumps(shop.event(order, outcome)).encode()
+                broker.send_event(event)
+                broker.send_event(event)
         wait_until(lambda: ProcessedEvent.objects.count() == 20, "all events to be applied")
         for process in (one, two):
             process.send_signal(signal.SIGTERM)
