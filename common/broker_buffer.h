@@ -8,6 +8,7 @@
 #include "common/err.h"
 
 #include <stdint.h>
+#include <string.h>
 
 struct broker_buffer {
     uint8_t *data;
@@ -30,6 +31,16 @@ static inline void broker_buffer_put_number(uint8_t *out, uint64_t value, size_t
 {
     for (size_t i = bytes; i > 0; i--, value >>= 8)
         out[i - 1] = (uint8_t)value;
+}
+
+/** A length octet and the text, of at most 255 bytes; returns what follows. */
+static inline uint8_t *broker_buffer_put_short_string(uint8_t *out, const char *text)
+{
+    size_t length = strlen(text);
+
+    *out = (uint8_t)length;
+    memcpy(out + 1, text, length);
+    return out + 1 + length;
 }
 
 static inline uint64_t broker_buffer_get_number(const uint8_t *in, size_t bytes)

@@ -71,23 +71,14 @@ enum err broker_frame_heartbeat(struct broker_buffer *out)
     return OK;
 }
 
-static uint8_t *put_short_string(uint8_t *out, const char *text)
-{
-    size_t length = strlen(text);
-
-    *out++ = (uint8_t)length;
-    memcpy(out, text, length);
-    return out + length;
-}
-
 static uint8_t *put_method(uint8_t *out, uint16_t channel, const struct publication *publication)
 {
     uint8_t *at = out + FRAME_HEADER_BYTES;
 
     broker_buffer_put_number(at, AMQP_BASIC_PUBLISH_METHOD, 4);
     broker_buffer_put_number(at + 4, 0, 2); /* the reserved ticket */
-    at = put_short_string(at + 6, publication->exchange);
-    at = put_short_string(at, publication->routing_key);
+    at = broker_buffer_put_short_string(at + 6, publication->exchange);
+    at = broker_buffer_put_short_string(at, publication->routing_key);
     *at++ = 1; /* mandatory */
     put_frame_header(out, BROKER_FRAME_METHOD, channel, (size_t)(at - out) - FRAME_HEADER_BYTES);
     *at++ = BROKER_FRAME_END;

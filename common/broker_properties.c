@@ -148,14 +148,6 @@ static uint8_t *put_bytes(uint8_t *out, const void *bytes, size_t length)
     return out + length;
 }
 
-static uint8_t *put_short_string(uint8_t *out, const char *text)
-{
-    size_t length = strlen(text);
-
-    *out = (uint8_t)length;
-    return put_bytes(out + 1, text, length);
-}
-
 uint8_t *broker_properties_write(uint8_t *out, const struct publication *publication, size_t headers_bytes)
 {
     const struct carried_properties *carried = publication->carried;
@@ -174,7 +166,8 @@ uint8_t *broker_properties_write(uint8_t *out, const struct publication *publica
         if ((flags & flag_of(i)) == 0)
             continue;
         if (i == CONTENT_TYPE || i == MESSAGE_ID) {
-            at = put_short_string(at, i == MESSAGE_ID ? publication->message_id : publication->content_type);
+            at = broker_buffer_put_short_string(at, i == MESSAGE_ID ? publication->message_id
+                                                                    : publication->content_type);
         } else if (i == HEADERS) {
             broker_buffer_put_number(at, headers_bytes, 4);
             headers_encode(publication->headers, false, at + 4);

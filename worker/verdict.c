@@ -161,12 +161,7 @@ static bool in_header(const struct line_outcome *line)
     return line_finished(line) || line->look_first;
 }
 
-static bool in_redis(const struct line_outcome *line)
-{
-    (void)line;
-    return true;
-}
-
+/* Those lines that are `wanted` (NULL: all), each as `put` writes it. */
 static char *lines_text(const struct line_outcome *lines, size_t count,
                         bool (*wanted)(const struct line_outcome *line),
                         bool (*put)(struct text *text, const struct line_outcome *line))
@@ -176,7 +171,7 @@ static char *lines_text(const struct line_outcome *lines, size_t count,
 
     PUT(&text, "[");
     for (size_t i = 0; i < count; i++) {
-        if (!wanted(&lines[i]))
+        if (wanted && !wanted(&lines[i]))
             continue;
         if (text.length > 1)
             PUT(&text, ",");
@@ -189,7 +184,7 @@ static char *lines_text(const struct line_outcome *lines, size_t count,
 
 char *line_outcomes_text(const struct line_outcome *lines, size_t count)
 {
-    return lines_text(lines, count, in_redis, put_line);
+    return lines_text(lines, count, NULL, put_line);
 }
 
 char *line_outcomes_header(const struct line_outcome *lines, size_t count)
